@@ -1,0 +1,32 @@
+# Everything runs in .venv, made on first use. `make run` and `make test` are all you need.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: env run test lab notebooks clean
+
+run: env ## run every lesson, then show the table of results
+	@$(BIN)/course_dl run
+	@$(BIN)/course_dl results
+	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
+
+test: env ## run every notebook as a test, then the tests of the package
+	$(BIN)/nbdev_test --do_print
+	$(BIN)/pytest tests
+
+lab: env ## open JupyterLab at the first page
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
+	$(BIN)/course_dl run --slow --store $(LESSON)
+	$(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+
+env: .venv/ready ## make .venv with the package and its tools
+
+.venv/ready: settings.ini setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean: ## remove what was made, but no notebook and no data
+	rm -rf .venv _docs _proc build dist *.egg-info
