@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab notebooks clean
+.PHONY: env run test lab notebooks hooks clean
 
 run: env ## run every lesson, then show the table of results
 	@$(BIN)/course_dl run
@@ -20,6 +20,10 @@ lab: env ## open JupyterLab at the first page
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/course_dl run --slow --store $(LESSON)
 	$(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+
+hooks: env ## let git keep notebooks clean: on commit, on merge
+	$(BIN)/nbdev_install_hooks
+	ln -sf ../../.githooks/pre-commit .git/hooks/pre-commit
 
 env: .venv/ready ## make .venv with the package and its tools
 
