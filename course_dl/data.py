@@ -6,7 +6,7 @@
 __all__ = ['DataError', 'read_idx', 'read_mnist_pickle', 'cache_folder', 'fetch_data', 'data_status', 'mnist_sample', 'ImageData',
            'mnist', 'fashion_mnist', 'is_real']
 
-# %% ../nbs/01_data.ipynb #cfeac753
+# %% ../nbs/01_data.ipynb #8db71852
 import gzip, hashlib, io, os, pickle, shutil, struct, tarfile, tempfile, threading, time, zlib
 from collections import namedtuple
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../nbs/01_data.ipynb #30ff553d
+# %% ../nbs/01_data.ipynb #d1764296
 _idx_types = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_largest = 2**28 # bytes a file may hold once uncompressed
 
 class DataError(Exception):
     "A data file is damaged, unsafe or cannot be had; the message says which file and what to do."
@@ -26,10 +27,13 @@ def _unzip(
     path:Path, # a file, compressed with gzip or not
 )->bytes: # its content, uncompressed
     "Content of a file, whether gzip holds it or not."
-    raw = Path(path).read_bytes()
-    if raw[:2] != b"\x1f\x8b": return raw
-    try: return gzip.decompress(raw)
+    try:
+        raw = Path(path).read_bytes()
+        if raw[:2] == b"\x1f\x8b": raw = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(_largest + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as e: raise DataError(f"{path}: gzip file is truncated or damaged ({e})") from None
+    except OSError as e: raise DataError(f"{path}: cannot be read ({e.strerror})") from None
+    if len(raw) > _largest: raise DataError(f"{path}: holds more than {_largest:,} bytes")
+    return raw
 
 def _parse_idx(
     raw:bytes, # content of an IDX file
@@ -42,18 +46,19 @@ def _parse_idx(
     shape = struct.unpack(f">{raw[3]}I", raw[4:start])
     size = int(np.prod(shape, dtype=object))*dtype.itemsize
     if len(raw)-start != size: raise DataError(f"{name}: shape {shape} needs {size} bytes, the file has {len(raw)-start}")
-    return torch.from_numpy(np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("=")))
+    try: return torch.from_numpy(np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("=")))
+    except ValueError as e: raise DataError(f"{name}: no array can have shape {shape} ({e})") from None
 
 def read_idx(
     path:Path, # an IDX file, compressed with gzip or not
 )->Tensor: # its numbers, in the shape and type the header names
     """Read a file in MNIST's IDX format.
 
-    Raises `DataError` for a wrong magic number, a wrong length and a truncated gzip file.
+    Raises `DataError` for a wrong magic number, a wrong length, a truncated gzip file and a file that cannot be read.
     Source: the format is described with [MNIST](https://yann.lecun.org/exdb/mnist/index.html)."""
     return _parse_idx(_unzip(path), str(path))
 
-# %% ../nbs/01_data.ipynb #d84d6e01
+# %% ../nbs/01_data.ipynb #36d66ec8
 _array_names = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")} | {
     (f"numpy.{core}.{module}", name) for core in ("core", "_core")
     for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))}
@@ -76,12 +81,12 @@ def read_mnist_pickle(
     except DataError as e: raise DataError(f"{path}: {e}") from None
     except Exception as e: raise DataError(f"{path}: not a readable pickle ({type(e).__name__}: {e})") from None
     good = isinstance(parts, (tuple, list)) and len(parts) == 3 and all(
-        isinstance(o, (tuple, list)) and len(o) == 2 and all(isinstance(a, np.ndarray) and a.dtype.kind in "fiu" for a in o)
-        and o[0].ndim == 2 and o[1].shape == o[0].shape[:1] for o in parts)
-    if not good: raise DataError(f"{path}: expected three pairs (images (n, 784), labels (n,)) of number arrays")
-    return tuple((torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))) for x, y in parts)
+        isinstance(o, (tuple, list)) and len(o) == 2 and all(isinstance(a, np.ndarray) for a in o)
+        and (o[0].dtype, o[1].dtype) == (np.float32, np.int64) and o[0].shape == (*o[1].shape, 784) for o in parts)
+    if not good: raise DataError(f"{path}: expected three pairs (images (n, 784) float32, labels (n,) int64) of NumPy arrays")
+    return tuple((torch.tensor(x), torch.tensor(y)) for x, y in parts)
 
-# %% ../nbs/01_data.ipynb #0e18e529
+# %% ../nbs/01_data.ipynb #192ac610
 def _unpack(
     raw:bytes,   # content of a tar archive, uncompressed
     folder:Path, # where its members go
@@ -103,7 +108,7 @@ def _unpack(
                     target.write_bytes(tar.extractfile(o).read())
     except tarfile.TarError as e: raise DataError(f"{name}: not a readable tar archive ({e})") from None
 
-# %% ../nbs/01_data.ipynb #0455dfd0
+# %% ../nbs/01_data.ipynb #1be707de
 _File = namedtuple("_File", "name sha256")
 _Dataset = namedtuple("_Dataset", "title folder system files mirrors")
 
@@ -134,8 +139,15 @@ def _content(
         raise DataError(f"{path}: wrong checksum; expected content with SHA-256 {file.sha256[:12]}…, got {hashlib.sha256(raw).hexdigest()[:12]}…")
     return raw
 
-# %% ../nbs/01_data.ipynb #8e8817b1
+# %% ../nbs/01_data.ipynb #83b98538
 _temporary_cache = None
+
+def _cannot_write(
+    what:str,      # what was to be written
+    folder:Path,   # where
+    error:OSError, # why it could not
+)->DataError: # the error to raise
+    return DataError(f"cannot write {what} to {folder} ({error.strerror or error}); set COURSE_DL_CACHE to a folder with free space")
 
 def cache_folder(
 )->Path: # `COURSE_DL_CACHE`, or the system's cache folder for the course; a temporary folder if that cannot be written
@@ -143,7 +155,7 @@ def cache_folder(
     global _temporary_cache
     if _temporary_cache: return _temporary_cache
     import pooch
-    folder = Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl"))
+    folder = Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl")).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): return folder
@@ -154,7 +166,8 @@ def _use_temporary_cache(
     error:OSError, # why
 )->Path: # a temporary folder, removed when Python ends
     global _temporary_cache, _temporary_cache_owner
-    _temporary_cache_owner = tempfile.TemporaryDirectory(prefix="course_dl-")
+    try: _temporary_cache_owner = tempfile.TemporaryDirectory(prefix="course_dl-")
+    except OSError: raise _cannot_write("data", folder, error) from None
     _temporary_cache = Path(_temporary_cache_owner.name)
     print(f"Cache {folder} cannot be written ({error.strerror}); using a temporary folder. COURSE_DL_CACHE names another.")
     return _temporary_cache
@@ -175,36 +188,36 @@ def _build_folder(
                     if not (cache/name).is_dir(): raise
             return cache/name
         except OSError as e:
-            if cache == _temporary_cache: raise DataError(f"cannot write to {cache} ({e.strerror}); set COURSE_DL_CACHE to a folder with free space") from None
+            if cache == _temporary_cache: raise _cannot_write(name, cache, e) from None
             _use_temporary_cache(cache, e)
 
-# %% ../nbs/01_data.ipynb #4e6e319f
+# %% ../nbs/01_data.ipynb #db7e1f14
 _patience, _stall, _forget = 4, 6, 3600 # seconds: for a first answer, between two pieces of a file, until an unreachable host is asked again
 
 def _reachable(
     urls:list, # addresses of the same file on several hosts
-)->list: # the addresses that answered, fastest first
-    "Ask all hosts at once; wait for the first answer, and no longer than the patience allows."
+)->list: # the addresses to try, the one that has the file first; empty if no host answered
+    "Ask all hosts at once; wait for the first that has the file, and no longer than the patience allows."
     import requests
-    answered, done = [], threading.Semaphore(0)
+    good, bad, done = [], [], threading.Semaphore(0)
     def ask(url):
         try:
-            with requests.get(url, stream=True, timeout=_patience) as r:
-                if r.ok: answered.append(url)
+            with requests.get(url, stream=True, timeout=_patience) as r: (good if r.ok else bad).append(url)
         except requests.RequestException: pass
         finally: done.release()
     for url in urls: threading.Thread(target=ask, args=(url,), daemon=True).start()
     end = time.monotonic() + _patience
     for _ in urls:
-        if not done.acquire(timeout=max(0, end-time.monotonic())) or answered: break
-    return answered + [o for o in urls if answered and o not in answered]
+        if not done.acquire(timeout=max(0, end-time.monotonic())) or good: break
+    first = good[:1]
+    return first + [o for o in urls if o not in first] if first else bad
 
 def _is_good(
     path:Path,  # a file that may exist
     file:_File, # what it should hold
 )->bool: # whether it exists and holds that
-    try: return path.is_file() and bool(_content(path, file))
-    except (DataError, OSError): return False
+    try: return bool(_content(path, file))
+    except DataError: return False
 
 def _download(
     name:str, # name of a data set
@@ -213,51 +226,61 @@ def _download(
 
     Raises `DataError` if hosts answer but none gives the right content, and if the cache cannot hold the files."""
     import pooch, requests
-    pooch.get_logger().setLevel("WARNING")
     dataset, cache = _datasets[name], cache_folder()
-    bases, errors = _reachable([base + dataset.files[0].name for base in dataset.mirrors]), []
+    first, errors = dataset.files[0].name, []
+    bases = [o.removesuffix(first) for o in _reachable([base + first for base in dataset.mirrors])]
     if not bases: return None
-    for base in (o[:-len(dataset.files[0].name)] for o in bases):
-        fetch = pooch.HTTPDownloader(progressbar=True, timeout=_stall)
+    fetch = pooch.HTTPDownloader(progressbar=True, timeout=_stall)
+    for base in bases:
         try:
-            for file in dataset.files:
-                target = cache/dataset.folder/file.name
-                if _is_good(target, file): continue
-                def checked(url, output, pooch): # runs on pooch's temporary file, before the move
-                    fetch(url, output, pooch)
-                    _content(output, file)
-                part = f".unfinished-{os.getpid()}-{file.name}"
-                os.replace(pooch.retrieve(base + file.name, None, fname=part, path=target.parent, downloader=checked), target)
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".unfinished-") as work:
+                for file in dataset.files:
+                    part, target = Path(work)/file.name, cache/dataset.folder/file.name
+                    if _is_good(target, file): continue
+                    fetch(base + file.name, str(part), None)
+                    _content(part, file)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(part, target)
             return base.split("/")[2]
         except (requests.RequestException, DataError, ValueError) as e: errors.append(f"{base}: {e}")
-        except OSError as e: raise DataError(f"cannot write {dataset.title} to {cache} ({e.strerror}); set COURSE_DL_CACHE to a folder with free space") from None
+        except OSError as e: raise _cannot_write(dataset.title, cache, e) from None
     raise DataError("\n  ".join([f"{dataset.title} could not be downloaded:"] + errors))
 
-# %% ../nbs/01_data.ipynb #3108aae2
+# %% ../nbs/01_data.ipynb #fcc65234
+def _located(
+    folder:Path, # a folder
+    file:_File,  # a file to look for, compressed or not
+): # its path, or None
+    return next((o for o in (folder/file.name, folder/file.name.removesuffix(".gz")) if os.path.isfile(o)), None)
+
 def _local(
-    folder:Path,       # a folder with a data set's files, compressed or not
+    folder:Path,       # a folder with a data set's files
     dataset:_Dataset,  # the data set
 )->list: # content of each file, or None if one is missing
-    paths = [next((o for o in (folder/f.name, folder/f.name.removesuffix(".gz")) if o.is_file()), None) for f in dataset.files]
+    paths = [_located(folder, file) for file in dataset.files]
     return None if None in paths else [_content(path, file) for path, file in zip(paths, dataset.files)]
 
 def _mirror_folder(
 )->Path: # the folder `COURSE_DL_DATA` names, or None
     mirror = os.environ.get("COURSE_DL_DATA")
     if not mirror: return None
-    if not Path(mirror).is_dir(): raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder; name a mirror folder or unset it")
-    return Path(mirror)
+    if not os.path.isdir(Path(mirror).expanduser()): raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder; name a mirror folder or unset it")
+    return Path(mirror).expanduser()
 
 def _find_local(
     name:str, # name of a data set
 )->tuple: # where it was found, and the content of its files; or (None, None)
     "Look in the mirror, the cache and the system's folder."
     dataset, mirror = _datasets[name], _mirror_folder()
-    if mirror and (found := _local(mirror/dataset.folder, dataset)): return "COURSE_DL_DATA", found
+    if mirror:
+        if found := _local(mirror/dataset.folder, dataset): return "COURSE_DL_DATA", found
+        lacking = [o.name for o in dataset.files if not _located(mirror/dataset.folder, o)]
+        if len(lacking) < len(dataset.files):
+            raise DataError(f"COURSE_DL_DATA names {str(mirror)!r}, which holds {dataset.title} only in part: {', '.join(lacking)} missing in {mirror/dataset.folder}")
     for source, folder in (("cache", cache_folder()/dataset.folder), ("system", dataset.system)):
         try:
             if folder and (found := _local(Path(folder), dataset)): return source, found
-        except (DataError, OSError): pass
+        except DataError: pass
     return None, None
 
 def _find(
@@ -266,13 +289,15 @@ def _find(
     "Look everywhere, the web included."
     source, found = _find_local(name)
     if found: return source, found
-    unreachable = cache_folder()/f"unreachable-{name}"
-    if not unreachable.exists() or time.time() - unreachable.stat().st_mtime > _forget:
+    failed = cache_folder()/f"unreachable-{name}"
+    try: asked_lately = abs(time.time() - failed.stat().st_mtime) < _forget
+    except OSError: asked_lately = False
+    if not asked_lately:
         try:
             host = _download(name)
-            if host: return host, _local(cache_folder()/_datasets[name].folder, _datasets[name])
-        except DataError as e: print(e)
-        try: unreachable.touch()
+            if host and (found := _local(cache_folder()/_datasets[name].folder, _datasets[name])): return host, found
+        except DataError as e: print(f"{e}\n  No more attempts for an hour, except by fetch_data({name!r}).")
+        try: failed.touch()
         except OSError: pass
     return "embedded", None
 
@@ -295,7 +320,7 @@ def data_status(
     "Say where each data set lies on this machine, without asking the web."
     return [dict(name=name, title=dataset.title, source=_find_local(name)[0]) for name, dataset in _datasets.items()]
 
-# %% ../nbs/01_data.ipynb #2ca81ce8
+# %% ../nbs/01_data.ipynb #8fad1a78
 def _digits(
 )->tuple: # training images, their labels, test images, their labels, as uint8 (n, 28, 28) and int64 (n,)
     "scikit-learn's digits in MNIST's form, split before they are augmented."
@@ -311,7 +336,7 @@ def _digits(
     x_train = torch.cat([x[~test].roll(shift, (1, 2)) for shift in shifts])
     return x_train, y[~test].repeat(len(shifts)), x[test], y[test]
 
-# %% ../nbs/01_data.ipynb #0fafa79b
+# %% ../nbs/01_data.ipynb #88cf7719
 def _write_sample(
     folder:Path, # an empty folder
 )->None:
@@ -339,7 +364,7 @@ def mnist_sample(
 )->Path: # folder with `train/3`, `train/7`, `valid/3`, `valid/7` (PNG images of 28×28 pixels) and `labels.csv` (3 is 0, 7 is 1)
     """The 3s and 7s of MNIST as image files; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names no folder or holds a damaged file. Source: fastai's MNIST_SAMPLE."""
+    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file. Source: fastai's MNIST_SAMPLE."""
     source, found = _find("mnist_sample")
     file = _datasets["mnist_sample"].files[0]
     if found: folder = _build_folder(f"unpacked-{file.sha256[:8]}", lambda o: _unpack(found[0], o, file.name))
@@ -347,7 +372,7 @@ def mnist_sample(
     _announce(_datasets["mnist_sample"].title, source)
     return folder/"mnist_sample"
 
-# %% ../nbs/01_data.ipynb #2bdbb8ef
+# %% ../nbs/01_data.ipynb #1c94cd7f
 @dataclass
 class ImageData:
     "Images and labels for training and testing, and where they come from."
@@ -374,14 +399,14 @@ def mnist(
 )->ImageData: # 60 000 images of digits for training, 10 000 for testing
     """MNIST's handwritten digits; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names no folder or holds a damaged file."""
+    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
     return _image_data("mnist", [str(i) for i in range(10)])
 
 def fashion_mnist(
 )->ImageData: # 60 000 images of clothes for training, 10 000 for testing
     """Zalando's pictures of clothes, as hard as MNIST is easy; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names no folder or holds a damaged file."""
+    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
     return _image_data("fashion_mnist", ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"])
 
 def is_real(
