@@ -5,29 +5,29 @@
 # %% auto #0
 __all__ = ['app', 'lesson_files', 'run_lesson', 'doctor_command', 'data_command', 'run_command', 'results_command', 'main']
 
-# %% ../nbs/30_cli.ipynb #765f92ba
-import os, sys, tempfile, time
+# %% ../nbs/30_cli.ipynb #c19d0275
+import os, re, sys, tempfile, time
 from pathlib import Path
 
 import typer
 
-# %% ../nbs/30_cli.ipynb #f991a08d
+# %% ../nbs/30_cli.ipynb #81f50522
 def lesson_files(
     names:list=None, # lessons such as "02_similarity", "similarity" or "2"; all of them unless given
+    pages:bool=False, # without names, add the pages that teach nothing: the command line and the first page?
 )->list: # paths of their notebooks, in order
     """Find the notebooks of the course.
 
     Raises `ValueError` for a name that no notebook has."""
-    here = Path(__file__).parent if "__file__" in globals() else Path.cwd().parent/"course_dl"
-    folder = next(o for o in (here.parent/"nbs", here/"lessons") if (o/"00_core.ipynb").exists())
-    files = sorted(folder.glob("[0-9]*.ipynb"))
-    if not names: return [o for o in files if o.stem < "30"]
-    def known(o): return {o.stem, o.stem[3:], str(int(o.stem[:2])), o.stem[:2]}
+    from course_dl.core import lessons_folder
+    files = sorted(lessons_folder().glob("*.ipynb"))
+    if not names: return [o for o in files if pages or o.stem < "30"]
+    def known(o): return {o.stem, o.stem[3:], o.stem[:2], o.stem[:2].removeprefix("0")}
     unknown = [name for name in names if not any(name.removesuffix(".ipynb") in known(o) for o in files)]
     if unknown: raise ValueError(f"no lesson called {', '.join(unknown)}; there are {', '.join(o.stem for o in files)}")
     return [o for o in files if known(o) & {name.removesuffix(".ipynb") for name in names}]
 
-# %% ../nbs/30_cli.ipynb #e3760a52
+# %% ../nbs/30_cli.ipynb #82dc096c
 def _skip(
     source:str, # source of a code cell
     slow:bool,  # run slow cells too?
@@ -58,22 +58,22 @@ def run_lesson(
     with tempfile.TemporaryDirectory() as folder:
         try: NotebookClient(run, timeout=1800, kernel_name="python3", resources=dict(metadata=dict(path=folder)),
                             extra_arguments=["--IPKernelApp.log_level=40"]).execute()
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = str(e)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = re.sub(r"\x1b\[[\d;]*m", "", str(e))
     data = _said(run, "Data:")
     if store and not error:
         if data.startswith("embedded"): error = "outputs are stored from real data only; see `course_dl data`"
         else: nbformat.write(nb, path)
     return dict(name=path.stem, seconds=time.time()-start, data=data, result=_said(run, "Result:"), error=error)
 
-# %% ../nbs/30_cli.ipynb #7c57bd1c
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+# %% ../nbs/30_cli.ipynb #d76b3875
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Deep learning from pixels to a trained network: check the machine, fetch data, run lessons, read results.")
 
 def _fail(message):
     typer.echo(message, err=True)
     raise typer.Exit(1)
 
-# %% ../nbs/30_cli.ipynb #b826d7bf
+# %% ../nbs/30_cli.ipynb #dcd4283b
 @app.command("doctor")
 def doctor_command():
     "Check versions, device, data and tools; exit with 1 if a lesson could not run."
@@ -90,7 +90,7 @@ def doctor_command():
     if not all(o["ok"] for o in report): _fail("A lesson could not run here. The fixes above mend it.")
     typer.echo("Every lesson can run here.")
 
-# %% ../nbs/30_cli.ipynb #32525d10
+# %% ../nbs/30_cli.ipynb #a4554c63
 @app.command("data")
 def data_command(
     fetch:bool=typer.Option(False, "--fetch", help="Get what is missing from the web."),
@@ -110,7 +110,7 @@ def data_command(
     if errors: _fail("\n".join(errors))
     if not fetch and not all(o["source"] for o in status): typer.echo("Get the real data with: course_dl data --fetch")
 
-# %% ../nbs/30_cli.ipynb #c148741d
+# %% ../nbs/30_cli.ipynb #ef57aee5
 @app.command("run")
 def run_command(
     lessons:list[str]=typer.Argument(None, help="Lessons such as similarity, 02_similarity or 2; all unless given."),
@@ -119,7 +119,7 @@ def run_command(
 ):
     "Run lessons top to bottom, each in a fresh kernel; one line for each."
     from fastprogress import progress_bar
-    try: files = lesson_files(lessons)
+    try: files = lesson_files(lessons, pages=store)
     except ValueError as e: _fail(str(e))
     errors, screen = [], sys.stdout.isatty()
     for path in progress_bar(files, leave=False) if screen else files:
@@ -129,7 +129,7 @@ def run_command(
         if done["error"]: errors.append(f"{done['name']}:\n{done['error']}")
     if errors: _fail("\n".join(errors))
 
-# %% ../nbs/30_cli.ipynb #dff64dd1
+# %% ../nbs/30_cli.ipynb #1e0fe38b
 @app.command("results")
 def results_command(
     seeds:int=typer.Option(0, "--seeds", min=0, help="Measure again over this many seeds; 0 shows what was measured before."),
@@ -138,7 +138,7 @@ def results_command(
     from course_dl.results import results_table
     typer.echo(results_table(seeds))
 
-# %% ../nbs/30_cli.ipynb #4170cb51
+# %% ../nbs/30_cli.ipynb #d9c5fcca
 def main():
     "Start the command line."
     app(prog_name="course_dl")

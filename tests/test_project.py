@@ -57,7 +57,7 @@ def test_outputs_come_from_real_data_and_name_no_folder_of_a_machine(notebook):
 def test_every_picture_has_a_text(notebook):
     for c in read(notebook).cells:
         if c.cell_type == "code" and any("image/png" in o.get("data", {}) for o in c.outputs):
-            assert re.match(r"#\| fig-alt: \S.{20,}", c.source), f"no fig-alt: {c.source[:80]}"
+            assert re.search(r"^#\| fig-alt: \S.{20,}", c.source, re.M), f"no fig-alt: {c.source[:80]}"
         if c.cell_type == "markdown": assert not re.search(r"!\[\s*\]\(", c.source), "an image without a text"
 
 
