@@ -10,8 +10,8 @@ import yaml
 from conftest import NOTEBOOKS, ROOT, SETTINGS, read
 
 MODULES = sorted(o for o in (ROOT/"course_dl").glob("*.py") if not o.stem.startswith("_"))
-LESSON_OF = {re.search(r"#\| default_exp (\w+)", "\n".join(c.source for c in read(o).cells))[1]: o.stem
-             for o in NOTEBOOKS if o.stem != "index"}
+LESSON_OF = {found[1]: o.stem for o in NOTEBOOKS
+             if (found := re.search(r"^#\| default_exp (\w+)", "\n".join(c.source for c in read(o).cells), re.M))}
 TEXTS = [o for o in [*NOTEBOOKS, *ROOT.glob("*.md")]]
 
 
@@ -107,7 +107,7 @@ def test_each_notebook_has_its_own_colab_badge(notebook):
     if notebook.stem == "index": return
     badge = f"https://colab.research.google.com/github/{SETTINGS['user']}/{SETTINGS['repo']}/blob/main/nbs/{notebook.name}"
     assert badge in read(notebook).cells[0].source
-    assert f"git+https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}" in read(notebook).cells[2].source
+    assert f"git+https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}" in "".join(c.source for c in read(notebook).cells[1:3])
 
 
 def test_readme_is_what_the_index_generates():
