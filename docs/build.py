@@ -1,0 +1,220 @@
+"""Build the site into `_docs`: with Quarto where it is installed, with Sphinx where it is not.
+
+Both start from nbdev's processed notebooks and the order and sections of `_quarto.yml`."""
+import base64
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import nbdev.serve
+import nbformat
+import yaml
+from execnb.nbio import mk_cell
+from nbdev.config import get_config
+from nbdev.doclinks import _nbpath2html
+from nbdev.frontmatter import _md2dict
+from nbdev.processors import FilterDefaults
+from nbformat.v4 import new_markdown_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT/"build"/"site"  # what Sphinx reads, and what it remembers between two calls
+os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
+CFG = get_config()
+NBS = CFG.nbs_path
+BLOB = f"{CFG.git_url}/blob/{CFG.branch}"
+TEXTS = {"CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}  # files of the top folder that get a page
+
+
+def sections(
+)->list: # pairs of a heading ("" for the top) and the notebooks under it, in the order of the site
+    "Sections of the sidebar in `_quarto.yml`."
+    found = []
+    for o in yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]:
+        if isinstance(o, dict): found.append((o["section"], o["contents"]))
+        elif found and not found[-1][0]: found[-1][1].append(o)
+        else: found.append(("", [o]))
+    return found
+
+
+def page_name(notebook): return _nbpath2html(Path(notebook)).stem
+
+
+def pages(): return {page_name(o): o for _, names in sections() for o in names}
+
+
+@cache
+def read(name): return nbformat.read(NBS/name, as_version=4)
+
+
+class CourseFilter(FilterDefaults):
+    "nbdev's filter, which here keeps what a reader needs: the text under the title, and the code that is exported."
+    def __call__(self, nb):
+        first = next(o for o in nb.cells if o.cell_type == "markdown")
+        title = re.match(r"#\s+.+\n+(>.*(?:\n|$))?", first.source)
+        if title and (rest := first.source[title.end():].strip()):  # nbdev takes the whole cell for front matter
+            first.source = title[0].strip()
+            nb.cells.insert(nb.cells.index(first)+1, mk_cell(rest, "markdown"))
+            for i, o in enumerate(nb.cells): o.idx_ = i
+        for o in nb.cells:
+            if o.cell_type == "code": o.source = re.sub(r"^#\|\s*export\s*$", "#| exports", o.source, flags=re.M)
+        return super().__call__(nb)
+
+
+class SphinxFilter(CourseFilter):
+    "Without the documentation of symbols, which gets a page of its own; so nothing is imported or run."
+    def base_procs(self): return [o for o in super().base_procs() if o.__name__ not in ("add_show_docs", "exec_show_docs", "mv_exports", "insert_warning")]
+
+
+def local_link(
+    link:str,    # target of a link or picture
+    folder:Path, # folder that the link starts in
+)->str: # the target on the site
+    "A link between files of the repository as one between pages; what has no page is linked on GitHub."
+    docs = f"{CFG.doc_host}{CFG.doc_baseurl}/"
+    if link.startswith(docs):  # nbdev's link to a symbol
+        return "#" + CFG.lib_name + "." + link.removeprefix(docs).replace(".html#", ".")
+    if re.match(r"\w+:|#", link): return link
+    target, _, anchor = link.partition("#")
+    place = (folder/target).resolve()
+    anchor = "#"+anchor.lower() if anchor else ""
+    if place.parent == NBS.resolve() and place.name in pages().values(): return f"{page_name(place.name)}.ipynb{anchor}"
+    if not place.is_relative_to(ROOT): return link
+    path = str(place.relative_to(ROOT))
+    if path in TEXTS: return f"{TEXTS[path]}.md{anchor}"
+    if place.is_relative_to(NBS.resolve()/"images"): return str(place.relative_to(NBS.resolve()))
+    if path == "README.md": return "index.ipynb"
+    return f"{BLOB if place.is_file() else BLOB.replace('/blob/', '/tree/')}/{path}" if place.exists() else link
+
+
+def local_text(
+    text:str,    # Markdown
+    folder:Path, # folder of the file it stands in
+)->str: # Markdown for the site
+    "Links and pictures as the site has them: the Colab badge is a local copy, other badges become plain links."
+    text = text.replace("https://colab.research.google.com/assets/colab-badge.svg", "images/colab.svg")
+    text = re.sub(r"!\[([^\]]*)\]\(https?://[^)]+\)", r"\1", text)
+    text = re.sub(rf"\[(`[^`]+`)\]\({CFG.doc_host}{CFG.doc_baseurl}/\w+\.html#(?:\w+\.)*_\w+\)", r"\1", text)  # private names have no entry
+    parts = re.split(r"(```.*?```)", text, flags=re.S)  # code stays as it is
+    parts[::2] = [re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({local_link(m[1], folder)})", o) for o in parts[::2]]
+    return "".join(parts)
+
+
+def public_names(source): return re.findall(r"^(?:def|class) ([a-z]\w*)", source, flags=re.M | re.I)
+
+
+def staged(
+    notebook:str, # name of a notebook
+)->nbformat.NotebookNode: # the notebook as Sphinx reads it
+    "One processed notebook: title back in place, directives gone, each picture with its text."
+    nb = nbformat.read(ROOT/"_proc"/notebook, as_version=4)
+    front = yaml.safe_load(nb.cells.pop(0).source.strip().strip("-"))
+    cells = [new_markdown_cell(f"# {front['title']}\n\n> {front.get('description', '')}")]
+    for c in nb.cells:
+        if c.cell_type == "markdown": c.source = local_text(c.source, NBS)
+        elif c.cell_type == "code":
+            alt = re.search(r"^#\|\s*fig-alt:\s*(.+)$", c.source, flags=re.M)
+            c.source = re.sub(r"^#\|.*\n?", "", c.source, flags=re.M).strip()
+            c.metadata = {"mystnb": {"image": {"alt": alt[1]}}} if alt else {}
+            # Where nbdev's own pages have the documentation of a symbol, ours have its code.
+            if names := public_names(c.source): cells.append(new_markdown_cell("".join(f'<span id="{o}"></span>' for o in names if o.lower() != o or "_" in o)))
+        if c.source.strip() or c.get("outputs"): cells.append(c)
+    nb.cells = [o for o in cells if o.cell_type != "markdown" or o.source]
+    nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    nb.metadata.pop("widgets", None)
+    for i, o in enumerate(nb.cells): o["id"] = f"c{i}"
+    return nb
+
+
+def pictures(
+    notebook:str, # name of a notebook
+): # pairs of a picture's bytes and its text
+    for c in read(notebook).cells:
+        alt = c.cell_type == "code" and re.search(r"^#\|\s*fig-alt:\s*(.+)$", c.source, flags=re.M)
+        for o in c.outputs if alt else ():
+            if "image/png" in o.get("data", {}): yield base64.b64decode(o.data["image/png"]), alt[1]
+
+
+def gallery(
+)->tuple: # Markdown, and the pictures by name
+    "A card with a picture for each lesson."
+    cards, files = [], {}
+    for notebook in next((names for title, names in sections() if title == "Lessons"), []):
+        page, text = page_name(notebook), read(notebook).cells[0].source
+        picture, alt = next(pictures(notebook), (None, ""))
+        if picture: files[f"images/{page}.png"] = picture
+        cards.append(f":::{{grid-item-card}} {_md2dict(text)['title']}\n:link: {page}\n:link-type: doc\n" +
+                     (f":img-top: images/{page}.png\n:img-alt: {alt}\n" if picture else "") + f"\n{_md2dict(text).get('description', '')}\n:::\n")
+    return "::::{grid} 1 2 2 3\n:gutter: 3\n\n" + "\n".join(cards) + "::::", files
+
+
+def toctrees():
+    "The sidebar, as hidden tables of contents."
+    more = ("Project", ["api.md", *(f"{o}.md" for o in TEXTS.values())])
+    for title, names in [*sections(), more]:
+        entries = "\n".join("self" if o == CFG.readme_nb else page_name(o) for o in names)
+        yield f"```{{toctree}}\n:hidden:\n{':caption: '+title if title else ''}\n\n{entries}\n```"
+
+
+def stage(
+    folder:Path, # folder that Sphinx reads
+)->None:
+    "Write what Sphinx reads, but only files that have changed, so that only their pages are built again."
+    from api import api_page
+    nbdev.serve.FilterDefaults = SphinxFilter
+    nbdev.serve.proc_nbs(n_workers=0, force=True)
+    cards, files = gallery()
+    for page, notebook in pages().items():
+        nb = staged(notebook)
+        if notebook == CFG.readme_nb:
+            nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate([f"## In pictures\n\n{cards}", *toctrees()])]
+        files[f"{page}.ipynb"] = nbformat.writes(nb).encode()
+    for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), ROOT).encode()
+    files["api.md"] = api_page(folder/"api.md")
+    files["images/colab.svg"] = (ROOT/"docs"/"colab.svg").read_bytes()
+    for o in (NBS/"images").glob("*"): files[f"images/{o.name}"] = o.read_bytes()
+    for name, content in files.items():
+        (folder/name).parent.mkdir(parents=True, exist_ok=True)
+        if not (folder/name).exists() or (folder/name).read_bytes() != content: (folder/name).write_bytes(content)
+
+
+def stamp():
+    "A hash of what shapes every page: after a change in it, all are built anew."
+    shape = [*sorted(o for o in (ROOT/"docs").rglob("*") if o.is_file() and o.suffix != ".pyc"), *(ROOT/o for o in ("_quarto.yml", "settings.ini", "constraints.txt"))]
+    return hashlib.sha256(b"".join(o.read_bytes() for o in shape)).hexdigest()
+
+
+def build_with_sphinx(
+    out:Path, # folder of the finished site
+)->int: # exit code
+    "Build the site with Sphinx; a warning is an error."
+    kept = WORK/"stamp"
+    if not kept.exists() or kept.read_text() != stamp(): shutil.rmtree(WORK, ignore_errors=True)
+    stage(WORK/"source")
+    kept.write_text(stamp())
+    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs",
+                           "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
+    if done: return done
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static"))
+    (out/".nojekyll").touch()  # GitHub Pages hides folders that begin with _
+    return 0
+
+
+def build_with_quarto():
+    "Build the site with nbdev and Quarto."
+    from nbdev.quarto import nbdev_docs
+    subprocess.run([sys.executable, "docs/readme.py"], check=True)  # newer than index.ipynb: nbdev leaves it alone
+    nbdev.serve.FilterDefaults = CourseFilter
+    nbdev_docs.__wrapped__(n_workers=0, force=True)
+
+
+if __name__ == "__main__":
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else CFG.doc_path).resolve()
+    if shutil.which("quarto"): build_with_quarto()
+    elif code := build_with_sphinx(out): sys.exit(code)
+    print(f"The site is at {out/'index.html'}")
