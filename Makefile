@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab notebooks hooks clean
+.PHONY: env run test lab notebooks docs site hooks clean
 
-run: env ## run every lesson, then show the table of results
+run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
 	@$(BIN)/course_dl results
+	@$(BIN)/python docs/build.py
 	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
 
 test: env ## run every notebook as a test, then the tests of the package
@@ -20,6 +21,12 @@ lab: env ## open JupyterLab at the first page
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/course_dl run --slow --store $(LESSON)
 	$(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+
+docs: env ## turn the notebooks and their stored outputs into a site, in _docs
+	$(BIN)/python docs/build.py
+
+site: docs ## serve the site on http://localhost:8000
+	$(BIN)/python -m http.server -d _docs 8000
 
 hooks: env ## let git keep notebooks clean: on commit, on merge
 	$(BIN)/nbdev_install_hooks

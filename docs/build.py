@@ -65,6 +65,14 @@ class CourseFilter(FilterDefaults):
         return super().__call__(nb)
 
 
+class QuartoFilter(CourseFilter):
+    "With links to the top folder, which has no pages there, led to GitHub."
+    def __call__(self, nb):
+        for o in nb.cells:
+            if o.cell_type == "markdown": o.source = o.source.replace("](../", f"]({BLOB}/")
+        return super().__call__(nb)
+
+
 class SphinxFilter(CourseFilter):
     "Without the documentation of symbols, which gets a page of its own; so nothing is imported or run."
     def base_procs(self): return [o for o in super().base_procs() if o.__name__ not in ("add_show_docs", "exec_show_docs", "mv_exports", "insert_warning")]
@@ -95,9 +103,9 @@ def local_text(
     text:str,    # Markdown
     folder:Path, # folder of the file it stands in
 )->str: # Markdown for the site
-    "Links and pictures as the site has them: the Colab badge is a local copy, other badges become plain links."
+    "Links and pictures as the site has them: the Colab badge is a local copy, other badges go."
     text = text.replace("https://colab.research.google.com/assets/colab-badge.svg", "images/colab.svg")
-    text = re.sub(r"!\[([^\]]*)\]\(https?://[^)]+\)", r"\1", text)
+    text = re.sub(r"\[!\[[^\]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
     text = re.sub(rf"\[(`[^`]+`)\]\({CFG.doc_host}{CFG.doc_baseurl}/\w+\.html#(?:\w+\.)*_\w+\)", r"\1", text)  # private names have no entry
     parts = re.split(r"(```.*?```)", text, flags=re.S)  # code stays as it is
     parts[::2] = [re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({local_link(m[1], folder)})", o) for o in parts[::2]]
@@ -156,7 +164,7 @@ def toctrees():
     "The sidebar, as hidden tables of contents."
     more = ("Project", ["api.md", *(f"{o}.md" for o in TEXTS.values())])
     for title, names in [*sections(), more]:
-        entries = "\n".join("self" if o == CFG.readme_nb else page_name(o) for o in names)
+        entries = "\n".join("Home <self>" if o == CFG.readme_nb else page_name(o) for o in names)
         yield f"```{{toctree}}\n:hidden:\n{':caption: '+title if title else ''}\n\n{entries}\n```"
 
 
@@ -171,7 +179,9 @@ def stage(
     for page, notebook in pages().items():
         nb = staged(notebook)
         if notebook == CFG.readme_nb:
-            nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate([f"## In pictures\n\n{cards}", *toctrees()])]
+            for o in nb.cells:  # the pictures close the section on the lessons
+                if o.cell_type == "markdown": o.source = re.sub(r"^## Lessons\n.*?(?=^## |\Z)", lambda m: f"{m[0].strip()}\n\n{cards}\n\n", o.source, flags=re.M | re.S)
+            nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate(toctrees())]
         files[f"{page}.ipynb"] = nbformat.writes(nb).encode()
     for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), ROOT).encode()
     files["api.md"] = api_page(folder/"api.md")
@@ -200,7 +210,7 @@ def build_with_sphinx(
                            "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
     if done: return done
     shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static"))
+    shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static", "_sources", "webpack-macros.html", "*.map"))
     (out/".nojekyll").touch()  # GitHub Pages hides folders that begin with _
     return 0
 
@@ -209,8 +219,8 @@ def build_with_quarto():
     "Build the site with nbdev and Quarto."
     from nbdev.quarto import nbdev_docs
     subprocess.run([sys.executable, "docs/readme.py"], check=True)  # newer than index.ipynb: nbdev leaves it alone
-    nbdev.serve.FilterDefaults = CourseFilter
-    nbdev_docs.__wrapped__(n_workers=0, force=True)
+    nbdev.serve.FilterDefaults = QuartoFilter
+    nbdev_docs.__wrapped__(n_workers=0, force=True, recursive=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
 root_doc = "index"
 nb_execution_mode = "off"
 nb_merge_streams = True
+highlight_language = "none"  # code without a word on its language stays plain
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
 copybutton_exclude = ".linenos, .gp, .go"
