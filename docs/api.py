@@ -43,8 +43,10 @@ def parameters(
         if name == "self" or name == "return" and (o.docment is inspect.Parameter.empty or not o.docment): continue
         kind = "" if o.anno is inspect.Parameter.empty or o.anno is None else f"`{cell(type_name(o.anno))}`"
         default = "" if name == "return" or o.default is inspect.Parameter.empty or " at 0x" in repr(o.default) else f"`{cell(getattr(o.default, '__name__', None) or repr(o.default))}`"
-        if kind or default or o.docment: rows.append(f"| {'**returns**' if name == 'return' else f'`{name}`'} | {kind} | {default} | {cell(o.docment or '')} |")
-    return "\n".join(["| parameter | type | default | |", "|---|---|---|---|", *rows]) if rows else ""
+        if kind or default or o.docment: rows.append(["**returns**" if name == "return" else f"`{name}`", kind, default, cell(o.docment or "")])
+    heads = [("parameter", 0), *((head, i) for i, head in ((1, "type"), (2, "default")) if any(o[i] for o in rows)), (" ", 3)]
+    lines = [[head for head, _ in heads], ["---"]*len(heads), *([o[i] for _, i in heads] for o in rows)]
+    return "\n".join("| " + " | ".join(o) + " |" for o in lines) if rows else ""
 
 
 def signature(

@@ -220,7 +220,8 @@ def build_with_quarto():
     from nbdev.quarto import nbdev_docs
     subprocess.run([sys.executable, "docs/readme.py"], check=True)  # newer than index.ipynb: nbdev leaves it alone
     nbdev.serve.FilterDefaults = QuartoFilter
-    nbdev_docs.__wrapped__(n_workers=0, force=True, recursive=True)
+    CFG["recursive"] = True  # nbs/images too
+    nbdev_docs.__wrapped__(n_workers=0, force=True)
 
 
 if __name__ == "__main__":

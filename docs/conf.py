@@ -7,6 +7,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from PIL import Image
 from sphinx.util import logging
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -55,8 +56,23 @@ def last_run(notebook):
     return f"Last run {date+' ' if date else ''}with {versions()}" + (f", on {data[1]}" if data else "") + "."
 
 
+def with_stills(app, body):
+    "For those who ask for less motion, films show their last picture."
+    def still(found):
+        path = next((path for path, name in app.builder.images.items() if name == found[1]), None)
+        if not path: return found[0]
+        with Image.open(Path(app.srcdir)/path) as film:
+            if getattr(film, "n_frames", 1) == 1: return found[0]
+            film.seek(film.n_frames-1)
+            (Path(app.outdir)/"_images").mkdir(exist_ok=True)
+            film.convert("RGB").save(Path(app.outdir)/"_images"/f"still-{found[1]}")
+        return f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="_images/still-{found[1]}">{found[0]}</picture>'
+    return re.sub(r'<img [^>]*src="_images/([^"]+\.png)"[^>]*>', still, body)
+
+
 def page_context(app, page, template, context, doctree):
     "What the templates need to know of a page."
+    if "body" in context: context["body"] = with_stills(app, context["body"])
     if notebook := pages().get(page):
         path = f"{CFG.nbs_path.name}/{notebook}"
         context.update(notebook=notebook, last_run=last_run(notebook) if page != root_doc else "",
