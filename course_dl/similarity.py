@@ -41,7 +41,7 @@ def show_pixels(
     import pandas as pd
     pixels = np.ascontiguousarray(image.detach().cpu().numpy())
     style = pd.DataFrame(pixels).style.set_uuid(f"{crc32(pixels.tobytes()):08x}")
-    style = style.format(lambda v: f"{v:.1f}" if v else "").background_gradient("Greys", axis=None, vmin=0, vmax=1)
+    style = style.format(lambda v: f"{v:.1f}" if v else "").background_gradient("Greys", axis=None, vmin=0, vmax=1, text_color_threshold=0.179)
     return style.set_properties(**{"font-size": "7pt", "padding": "2px", "min-width": "2em", "text-align": "center"})
 
 # %% ../nbs/02_similarity.ipynb #4636b6e7
