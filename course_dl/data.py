@@ -7,7 +7,7 @@ __all__ = ['DataError', 'read_idx', 'read_mnist_pickle', 'cache_folder', 'fetch_
            'mnist', 'fashion_mnist', 'is_real']
 
 # %% ../nbs/01_data.ipynb #8db71852
-import gzip, hashlib, io, os, pickle, shutil, struct, tarfile, tempfile, threading, time, zlib
+import gzip, hashlib, io, os, pickle, struct, tarfile, tempfile, threading, time, zlib
 from collections import namedtuple
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -152,7 +152,6 @@ def _cannot_write(
 def cache_folder(
 )->Path: # `COURSE_DL_CACHE`, or the system's cache folder for the course; a temporary folder if that cannot be written
     "Folder that keeps downloaded and unpacked data."
-    global _temporary_cache
     if _temporary_cache: return _temporary_cache
     import pooch
     folder = Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl")).expanduser()

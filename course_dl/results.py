@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from .cnn import FashionCNN, evaluate, fit
-from .core import default_device, lessons_folder, plot_style, seed_everything
+from .core import default_device, lessons_folder, seed_everything
 from .data import cache_folder, fashion_mnist, is_real, mnist, mnist_sample
 from .datasets import TensorLoader
 from .mnist import MnistLogistic, MnistNN, update
@@ -333,7 +333,6 @@ def results_table(
     seeds:int=0, # measure again over this many seeds; 0 shows what was measured before
 )->str: # the table as text, with a word on the embedded sample where that is in use
     "The claims ledger as text; `course_dl results` prints it."
-    import pandas as pd
     if seeds: measure_claims(seeds, fresh=True)
     frame = results_frame()
     text = frame.drop(columns="note").replace("`", "", regex=True).to_string(index=False)

@@ -5,7 +5,7 @@ import inspect
 import re
 import sys
 
-from build import BLOB, CFG, NBS, ROOT, local_text, page_name, pages, read
+from build import BLOB, CFG, NBS, ROOT, local_text, pages, read
 from fastcore.docments import docments
 from nbdev.doclinks import NbdevLookup
 from nbdev.showdoc import show_doc
