@@ -7,7 +7,7 @@ __all__ = ['tensors', 'Wrong', 'Verdict', 'Exercise', 'Hint', 'Exercises', 'curv
            'solution_code', 'student_copy', 'write_student_copies', 'read_progress', 'progress_table']
 
 # %% ../nbs/23_exercises.ipynb #1d32fa1a
-import contextlib, copy, dis, inspect, io, random, re, shutil, tempfile, time, types, warnings
+import contextlib, copy, dis, inspect, io, random, re, shutil, tempfile, textwrap, time, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -119,8 +119,9 @@ class Verdict:
     def __bool__(self)->bool: # whether the attempt is right
         return self.state == "right"
 
-    def __repr__(self)->str: # the sign, the name, the message
-        return f"{dict(right='✓', wrong='✗').get(self.state, '○')} {self.name}: {self.message}"
+    def __repr__(self)->str: # the sign, the name, the message, in short lines
+        text = f"{dict(right='✓', wrong='✗').get(self.state, '○')} {self.name}: {self.message}"
+        return "\n".join(textwrap.fill(line, 76, break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
 
 def _blank(
     attempt, # a function, class or value
@@ -196,7 +197,7 @@ class Exercise:
 
     def _judge(self, attempt):
         "The verdict, with no more of a message than what a typical wrong answer is told."
-        blank = Verdict(self.name, "not started", f"not started. Write your answer in place of the `...`, run that cell, then this one. Stuck? hint.{self.name}()")
+        blank = Verdict(self.name, "not started", f"not started.\nWrite your answer in place of the `...`, run that cell, then this one.\nStuck? hint.{self.name}()")
         if attempt is ...: return blank
         stop, n = time.monotonic() + self.seconds, 0
         for inputs in self._tries:
