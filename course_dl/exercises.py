@@ -72,8 +72,8 @@ def _show(
 )->str: # on one line
     "A value as a learner likes to read it."
     if isinstance(o, Tensor):
-        text = re.sub(r"\s+", " ", repr(o.detach().cpu()))
-        return text if o.numel() <= 12 else f"a tensor of shape {tuple(o.shape)}, {o.dtype}, that starts with {[round(v, 4) for v in o.flatten()[:3].tolist()]}"
+        def text(v): return "[" + ", ".join(map(text, v)) + "]" if isinstance(v, list) else str(v) if isinstance(v, bool) else f"{v:.4g}"
+        return f"tensor({text(o.tolist())})" if o.numel() <= 12 else f"a tensor of shape {tuple(o.shape)} that starts with {text(o.flatten()[:3].tolist())}"
     if isinstance(o, float): return f"{o:.6g}"
     text = re.sub(r" at 0x\w+", "", repr(o))
     return text if len(text) < 200 else text[:200]+"…"
@@ -121,7 +121,7 @@ class Verdict:
 
     def __repr__(self)->str: # the sign, the name, the message, in short lines
         text = f"{dict(right='✓', wrong='✗').get(self.state, '○')} {self.name}: {self.message}"
-        return "\n".join(textwrap.fill(line, 76, break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
+        return "\n".join(textwrap.fill(line, 76, subsequent_indent=" "*4*line.startswith(" "), break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
 
 def _blank(
     attempt, # a function, class or value
@@ -191,7 +191,7 @@ class Exercise:
         if smallest is None: smallest = next(o for o in self._tries if self._compare(self.reference, attempt, o))
         difference = self._compare(self.reference, attempt, smallest)
         lines = ["not yet. " + (verdict.message or difference)]
-        if smallest: lines.append("The smallest input that shows it: " + ", ".join(f"{name} = {_show(o)}" for name, o in smallest.items()))
+        if smallest: lines += ["The smallest input that shows it:", *(f"  {name} = {_show(o)}" for name, o in smallest.items())]
         if difference not in lines[0]: lines.append(difference)
         return Verdict(self.name, "wrong", "\n".join([*lines, f"Stuck? hint.{self.name}()"]))
 
@@ -256,7 +256,7 @@ class Exercises:
 
     def _hint(self, exercise):
         n = self._given[exercise.name] = min(self._given.get(exercise.name, 0)+1, len(exercise.hints))
-        last = " That was the last hint; the solution is folded below the check." if n == len(exercise.hints) else ""
+        last = "\nThat was the last hint; the solution is folded below the check." if n == len(exercise.hints) else ""
         return Hint(f"Hint {n} of {len(exercise.hints)}: {exercise.hints[n-1]}{last}")
 
     def prove(self)->list: # pairs of an exercise and what a wrong answer to it is told
