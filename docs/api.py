@@ -28,7 +28,7 @@ def names_used(
     return used
 
 
-def cell(text): return re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
+def cell(text): return re.sub(r"(`[^`]*`)|([*|])", lambda m: m[1] or "\\"+m[2], re.sub(r"\s+", " ", str(text)))
 
 
 def type_name(o): return o if isinstance(o, str) else getattr(o, "__name__", str(o)) if isinstance(o, type) and not hasattr(o, "__args__") else str(o).replace("typing.", "")

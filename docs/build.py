@@ -128,6 +128,8 @@ def staged(
             alt = re.search(r"^#\|\s*fig-alt:\s*(.+)$", c.source, flags=re.M)
             c.source = re.sub(r"^#\|.*\n?", "", c.source, flags=re.M).strip()
             c.metadata = {"mystnb": {"image": {"alt": alt[1]}}} if alt else {}
+            for o in c.outputs:  # a pandas Styler that sets no style is a plain table
+                if html := o.get("data", {}).get("text/html"): o.data["text/html"] = re.sub(r'<style type="text/css">\s*</style>\s*<table ', '<table class="dataframe" ', html)
             # Where nbdev's own pages have the documentation of a symbol, ours have its code.
             if names := public_names(c.source): cells.append(new_markdown_cell("".join(f'<span id="{o}"></span>' for o in names if o.lower() != o or "_" in o)))
         if c.source.strip() or c.get("outputs"): cells.append(c)
