@@ -238,6 +238,7 @@ def violations(axe, tab, **options):
     return [(v["id"], [n["html"][:150] for n in v["nodes"][:3]]) for v in found if v["impact"] != "minor"]
 
 
+@pytest.mark.timeout(900)  # minutes on a busy machine
 def test_pages_are_accessible_in_both_themes(tab, site, address):
     "All rules in the light; in the dark the one that colors can break."
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
