@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from .exercises import Exercises, Wrong, curves, need_labels, tensors
-from .thermometer import dloss, grad_fn, linear_model, mse_loss, thermometer_data
+from .thermometer import dloss, linear_model, mse_loss, thermometer_data
 
 # %% ../nbs/44_thermometer_checks.ipynb #19ef5cfc
 exercises = Exercises("04_thermometer")
