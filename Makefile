@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab notebooks docs site hooks clean
+.PHONY: env run test lab student notebooks docs site hooks clean
 
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
@@ -17,6 +17,9 @@ test: env ## run every notebook as a test, then the tests of the package
 
 lab: env ## open JupyterLab at the first page
 	$(BIN)/jupyter lab nbs/index.ipynb
+
+student: env ## write copies of the lessons to work in, solved ones beside them
+	$(BIN)/course_dl student student
 
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/course_dl run --slow --store $(LESSON)

@@ -96,7 +96,7 @@ def api_page(
     sys.path.insert(0, str(ROOT))
     lookup, parts = NbdevLookup(), ["# API reference\n\n> Every name the lessons export, one module for each notebook."]
     for page, notebook in pages().items():
-        if not (CFG.lib_path/f"{page}.py").exists(): continue
+        if page.endswith("_checks") or not (CFG.lib_path/f"{page}.py").exists(): continue
         module = importlib.import_module(f"{CFG.lib_name}.{page}")
         parts.append(f"## {module.__name__}\n\nFrom [{title(notebook)}]({notebook}).")
         for node in ast.parse(inspect.getsource(module)).body:

@@ -61,7 +61,7 @@ class CourseFilter(FilterDefaults):
             nb.cells.insert(nb.cells.index(first)+1, mk_cell(rest, "markdown"))
             for i, o in enumerate(nb.cells): o.idx_ = i
         for o in nb.cells:
-            if o.cell_type == "code": o.source = re.sub(r"^#\|\s*export\s*$", "#| exports", o.source, flags=re.M)
+            if o.cell_type == "code": o.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", o.source, flags=re.M)
         return super().__call__(nb)
 
 
