@@ -39,10 +39,22 @@ def _skip(
 
 def _said(
     nb,          # a notebook with outputs
-    opening:str, # how the line begins
-)->str: # the last printed line that begins so, without its opening; or ""
+    opening:str, # how a line begins
+)->str: # the different printed lines that begin so, without their opening; or ""
     lines = [line for cell in nb.cells for o in cell.get("outputs", []) if o.output_type == "stream" for line in o.text.splitlines()]
-    return ([line[len(opening):].strip() for line in lines if line.startswith(opening)] or [""])[-1]
+    return "; ".join(dict.fromkeys(line[len(opening):].strip() for line in lines if line.startswith(opening)))
+
+def _last_run(
+    data:str,   # what the notebook says of its data
+    whole:bool, # was every cell run? slow ones that were not keep the outputs they had
+)->dict: # `date`, `torch`, `fastai`, `data` and `device`
+    "What outputs made here and now are made with."
+    import torch
+    from importlib.metadata import version
+    if torch.cuda.is_available(): device = torch.cuda.get_device_name()
+    elif torch.backends.mps.is_available(): device = "Apple GPU"
+    else: device = f"CPU, {torch.get_num_threads()} thread" + "s"*(torch.get_num_threads() > 1)
+    return dict(date=time.strftime("%Y-%m-%d") + ("" if whole else ", slow cells earlier"), torch=version("torch").split("+")[0], fastai=version("fastai"), data=data, device=device)
 
 def run_lesson(
     path:Path,        # a notebook
@@ -56,15 +68,18 @@ def run_lesson(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive") # threads that wait must not spin
     nb, start, error = nbformat.read(path, as_version=4), time.time(), ""
     run = nbformat.from_dict(nb)
-    run.cells = [cell for cell in nb.cells if not (cell.cell_type == "code" and _skip(cell.source, slow))]
+    def runs(slow): return [cell for cell in nb.cells if not (cell.cell_type == "code" and _skip(cell.source, slow))]
+    run.cells = runs(slow)
     with tempfile.TemporaryDirectory() as folder:
         try: NotebookClient(run, timeout=1800, kernel_name="python3", resources=dict(metadata=dict(path=folder)),
                             extra_arguments=["--IPKernelApp.log_level=40"]).execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: error = re.sub(r"\x1b\[[\d;]*m", "", str(e))
     data = _said(run, "Data:")
     if store and not error:
-        if data.startswith("embedded"): error = "outputs are stored from real data only; see `course_dl data`"
-        else: nbformat.write(nb, path)
+        if "embedded" in data: error = "outputs are stored from real data only; see `course_dl data`"
+        else:
+            nb.metadata["last_run"] = _last_run(data, len(run.cells) == len(runs(slow=True)))
+            nbformat.write(nb, path)
     return dict(name=path.stem, seconds=time.time()-start, data=data, result=_said(run, "Result:"), error=error)
 
 # %% ../nbs/30_cli.ipynb #7e41b0c2

@@ -33,12 +33,8 @@ TEXTS = {"benchmarks/README.md": "benchmarks", "CONTRIBUTING.md": "contributing"
 def sections(
 )->list: # pairs of a heading ("" for the top) and the notebooks under it, in the order of the site
     "Sections of the sidebar in `_quarto.yml`."
-    found = []
-    for o in yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]:
-        if isinstance(o, dict): found.append((o["section"], o["contents"]))
-        elif found and not found[-1][0]: found[-1][1].append(o)
-        else: found.append(("", [o]))
-    return found
+    contents = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+    return [("", [o for o in contents if isinstance(o, str)]), *((o["section"], o["contents"]) for o in contents if isinstance(o, dict))]
 
 
 def page_name(notebook): return _nbpath2html(Path(notebook)).stem
@@ -88,15 +84,13 @@ def local_link(
         return "#" + CFG.lib_name + "." + link.removeprefix(docs).replace(".html#", ".")
     if re.match(r"\w+:|#", link): return link
     target, _, anchor = link.partition("#")
-    place = (folder/target).resolve()
-    anchor = "#"+anchor.lower() if anchor else ""
+    place, anchor = (folder/target).resolve(), anchor and "#"+anchor.lower()
+    if not place.exists() or not place.is_relative_to(ROOT): return link
+    path = place.relative_to(ROOT).as_posix()
     if place.parent == NBS.resolve() and place.name in pages().values(): return f"{page_name(place.name)}.ipynb{anchor}"
-    if not place.is_relative_to(ROOT): return link
-    path = str(place.relative_to(ROOT))
     if path in TEXTS: return f"{TEXTS[path]}.md{anchor}"
-    if place.is_relative_to(NBS.resolve()/"images"): return str(place.relative_to(NBS.resolve()))
-    if path == "README.md": return "index.ipynb"
-    return f"{BLOB if place.is_file() else BLOB.replace('/blob/', '/tree/')}/{path}" if place.exists() else link
+    if place.is_relative_to(NBS.resolve()/"images"): return f"images/{place.name}"
+    return f"{BLOB if place.is_file() else BLOB.replace('/blob/', '/tree/')}/{path}"
 
 
 def local_text(
@@ -112,7 +106,7 @@ def local_text(
     return "".join(parts)
 
 
-def public_names(source): return re.findall(r"^(?:def|class) ([a-z]\w*)", source, flags=re.M | re.I)
+def fig_alt(cell): return next(iter(re.findall(r"^#\|\s*fig-alt:\s*(.+)$", cell.source, flags=re.M)), "")
 
 
 def staged(
@@ -124,39 +118,34 @@ def staged(
     cells = [new_markdown_cell(f"# {front['title']}\n\n> {front.get('description', '')}")]
     for c in nb.cells:
         if c.cell_type == "markdown": c.source = local_text(c.source, NBS)
-        elif c.cell_type == "code":
-            alt = re.search(r"^#\|\s*fig-alt:\s*(.+)$", c.source, flags=re.M)
+        else:
+            c.metadata = {"mystnb": {"image": {"alt": alt}}} if (alt := fig_alt(c)) else {}
             c.source = re.sub(r"^#\|.*\n?", "", c.source, flags=re.M).strip()
-            c.metadata = {"mystnb": {"image": {"alt": alt[1]}}} if alt else {}
+            for o in c.outputs:  # a pandas Styler that sets no style is a plain table
+                if html := o.get("data", {}).get("text/html"): o.data["text/html"] = re.sub(r'<style type="text/css">\s*</style>\s*<table ', '<table class="dataframe" ', html)
             # Where nbdev's own pages have the documentation of a symbol, ours have its code.
-            if names := public_names(c.source): cells.append(new_markdown_cell("".join(f'<span id="{o}"></span>' for o in names if o.lower() != o or "_" in o)))
-        if c.source.strip() or c.get("outputs"): cells.append(c)
-    nb.cells = [o for o in cells if o.cell_type != "markdown" or o.source]
+            names = [o for o in re.findall(r"^(?:def|class) ([a-z]\w*)", c.source, flags=re.M | re.I) if o.lower() != o or "_" in o]
+            if names: cells.append(new_markdown_cell("".join(f'<span id="{o}"></span>' for o in names)))
+        if c.source or c.get("outputs"): cells.append(c)
+    nb.cells = cells
     nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    nb.metadata.pop("widgets", None)
-    for i, o in enumerate(nb.cells): o["id"] = f"c{i}"
+    for i, o in enumerate(cells): o["id"] = f"c{i}"
     return nb
-
-
-def pictures(
-    notebook:str, # name of a notebook
-): # pairs of a picture's bytes and its text
-    for c in read(notebook).cells:
-        alt = c.cell_type == "code" and re.search(r"^#\|\s*fig-alt:\s*(.+)$", c.source, flags=re.M)
-        for o in c.outputs if alt else ():
-            if "image/png" in o.get("data", {}): yield base64.b64decode(o.data["image/png"]), alt[1]
 
 
 def gallery(
 )->tuple: # Markdown, and the pictures by name
-    "A card with a picture for each lesson."
+    "A card for each lesson, with its first picture."
     cards, files = [], {}
-    for notebook in next((names for title, names in sections() if title == "Lessons"), []):
-        page, text = page_name(notebook), read(notebook).cells[0].source
-        picture, alt = next(pictures(notebook), (None, ""))
-        if picture: files[f"images/{page}.png"] = picture
-        cards.append(f":::{{grid-item-card}} {_md2dict(text)['title']}\n:link: {page}\n:link-type: doc\n" +
-                     (f":img-top: images/{page}.png\n:img-alt: {alt}\n" if picture else "") + f"\n{_md2dict(text).get('description', '')}\n:::\n")
+    for notebook in dict(sections())["Lessons"]:
+        nb, page = read(notebook), page_name(notebook)
+        about = _md2dict(nb.cells[0].source)
+        card = f":::{{grid-item-card}} {about['title']}\n:link: {page}\n:link-type: doc\n"
+        pictures = [(o.data["image/png"], fig_alt(c)) for c in nb.cells if fig_alt(c) for o in c.outputs if "image/png" in o.get("data", {})]
+        for picture, alt in pictures[:1]:
+            files[f"images/{page}.png"] = base64.b64decode(picture)
+            card += f":img-top: images/{page}.png\n:img-alt: {alt}\n"
+        cards.append(f"{card}\n{about.get('description', '')}\n:::\n")
     return "::::{grid} 1 2 2 3\n:gutter: 3\n\n" + "\n".join(cards) + "::::", files
 
 
@@ -184,7 +173,7 @@ def stage(
             nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate(toctrees())]
         files[f"{page}.ipynb"] = nbformat.writes(nb).encode()
     for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), (ROOT/name).parent).encode()
-    files["api.md"] = api_page(folder/"api.md")
+    files["api.md"] = api_page().encode()
     files["images/colab.svg"] = (ROOT/"docs"/"colab.svg").read_bytes()
     for o in (NBS/"images").glob("*"): files[f"images/{o.name}"] = o.read_bytes()
     for name, content in files.items():
@@ -194,7 +183,7 @@ def stage(
 
 def stamp():
     "A hash of what shapes every page: after a change in it, all are built anew."
-    shape = [*sorted(o for o in (ROOT/"docs").rglob("*") if o.is_file() and o.suffix != ".pyc"), *(ROOT/o for o in ("_quarto.yml", "settings.ini", "constraints.txt"))]
+    shape = [*sorted(o for o in (ROOT/"docs").rglob("*") if o.is_file() and o.suffix != ".pyc"), ROOT/"_quarto.yml", ROOT/"settings.ini"]
     return hashlib.sha256(b"".join(o.read_bytes() for o in shape)).hexdigest()
 
 

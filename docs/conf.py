@@ -1,6 +1,5 @@
 "How Sphinx builds the site: see build.py, which calls it."
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from PIL import Image
 from sphinx.util import logging
 
 sys.path.insert(0, str(Path(__file__).parent))
-from build import CFG, NBS, ROOT, TEXTS, pages, read
+from build import CFG, NBS, TEXTS, pages, read
 
 logger = logging.getLogger(__name__)
 project, author, copyright = CFG.title, CFG.author, CFG.copyright
@@ -42,18 +41,10 @@ html_theme_options = dict(
     back_to_top_button=False, search_bar_text="Search the course")
 
 
-def versions():
-    "Versions behind the stored outputs."
-    pins = dict(re.findall(r"^([\w-]+)==([^\s;]+)", (ROOT/"constraints.txt").read_text(encoding="utf-8"), flags=re.M))
-    return ", ".join(f"{o} {pins[o]}" for o in ("torch", "fastai") if o in pins)
-
-
 def last_run(notebook):
-    "When a notebook's outputs were stored, with what, and from which data."
-    outputs = [o.get("text", "") for c in read(notebook).cells if c.cell_type == "code" for o in c.outputs]
-    data = re.search(r"^Data: (.+)$", "\n".join(outputs), flags=re.M)
-    date = subprocess.run(["git", "log", "-1", "--format=%cs", "--", NBS/notebook], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return f"Last run {date+' ' if date else ''}with {versions()}" + (f", on {data[1]}" if data else "") + "."
+    "What a notebook's stored outputs were made with; nothing, if it does not say."
+    o = read(notebook).metadata.get("last_run")
+    return f"Last run {o.date} with torch {o.torch}, fastai {o.fastai}. Device: {o.device}." + (f" Data: {o.data}." if o.data else "") if o else ""
 
 
 def with_stills(app, body):
@@ -75,7 +66,7 @@ def page_context(app, page, template, context, doctree):
     if "body" in context: context["body"] = with_stills(app, context["body"])
     if notebook := pages().get(page):
         path = f"{CFG.nbs_path.name}/{notebook}"
-        context.update(notebook=notebook, last_run=last_run(notebook) if page != root_doc else "",
+        context.update(notebook=notebook, last_run=last_run(notebook),
                        colab=f"https://colab.research.google.com/github/{CFG.user}/{CFG.repo}/blob/{CFG.branch}/{path}")
     else: path = next((o for o, name in TEXTS.items() if name == page), None)
     if path: context["edit_url"] = f"{CFG.git_url}/edit/{CFG.branch}/{path}"

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import pytest
 import yaml
 from conftest import NOTEBOOKS, ROOT, SETTINGS, read
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 MODULES = sorted(o for o in (ROOT/"course_dl").glob("*.py") if not o.stem.startswith("_"))
 LESSON_OF = {found[1]: o.stem for o in NOTEBOOKS
@@ -45,6 +47,14 @@ def test_notebook_has_outputs_and_no_errors(notebook):
     outputs = [o for c in read(notebook).cells if c.cell_type == "code" for o in c.outputs]
     assert outputs, "run `make notebooks`"
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def test_notebook_says_what_its_outputs_were_made_with(notebook):
+    "When, on what device, from which data, and with the versions that constraints.txt pins."
+    made = read(notebook).metadata.get("last_run", {})
+    assert set(made) == {"date", "torch", "fastai", "data", "device"}, "run `make notebooks`"
+    assert re.match(r"\d{4}-\d\d-\d\d", made["date"]) and made["device"]
+    assert {f"{o}=={made[o]}" for o in ("torch", "fastai")} <= set((ROOT/"constraints.txt").read_text(encoding="utf-8").split())
 
 
 def test_outputs_come_from_real_data_and_name_no_folder_of_a_machine(notebook):
@@ -122,14 +132,33 @@ def test_readme_has_every_lesson_and_command():
     assert all(o in text for o in ("make run", "make test", "make lab", "make student", "make env", "make notebooks", "make docs", "make bench", "make site"))
 
 
-def test_site_lists_every_notebook_once():
-    def pages(o):
-        if isinstance(o, str): return [o]
-        if isinstance(o, dict): return pages(o.get("contents", []))
-        return [page for part in o for page in pages(part)]
-    site = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
-    assert sorted(pages(site["website"]["sidebar"])) == [o.name for o in NOTEBOOKS]
-    assert (ROOT/"nbs/_quarto.yml").resolve() == ROOT/"_quarto.yml"
+def pages(o):
+    "Notebooks named in a part of `_quarto.yml`."
+    if isinstance(o, str): return [o]
+    return [page for part in (o.get("contents", []) if isinstance(o, dict) else o) for page in pages(part)]
+
+
+def test_site_lists_every_notebook_once(folder=ROOT):
+    site = yaml.safe_load((folder/"_quarto.yml").read_text(encoding="utf-8"))
+    assert sorted(pages(site["website"]["sidebar"])) == sorted(o.name for o in (folder/"nbs").glob("*.ipynb"))
+    assert (folder/"nbs/_quarto.yml").resolve() == folder/"_quarto.yml"
+
+
+def test_a_broken_project_is_found(tmp_path):
+    "A notebook that the site does not list, links to nothing, pictures without a text."
+    copy_project(tmp_path)
+    test_site_lists_every_notebook_once(tmp_path)
+    broken = tmp_path/"nbs"/"99_broken.ipynb"
+    for cell, test in [
+        (new_markdown_cell("[a](no.ipynb)"), test_links_point_at_something),
+        (new_markdown_cell("[a](#no)"), test_links_point_at_something),
+        (new_markdown_cell("[a](https://github.com/someone/course_dl)"), test_links_point_at_something),
+        (new_markdown_cell("![](a.png)"), test_every_picture_has_a_text),
+        (new_code_cell("plot()", outputs=[new_output("display_data", {"image/png": ""})]), test_every_picture_has_a_text),
+    ]:
+        nbformat.write(new_notebook(cells=[cell]), broken)
+        with pytest.raises(AssertionError): test(broken)
+    with pytest.raises(AssertionError): test_site_lists_every_notebook_once(tmp_path)
 
 
 def imports(module, top_only=False):
