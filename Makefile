@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab student notebooks docs site hooks clean
+.PHONY: env run test lab student notebooks bench docs site hooks clean
 
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
@@ -24,6 +24,9 @@ student: env ## write copies of the lessons to work in, solved ones beside them
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/course_dl run --slow --store $(LESSON)
 	$(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+
+bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
 docs: env ## turn the notebooks and their stored outputs into a site, in _docs
 	$(BIN)/python docs/build.py

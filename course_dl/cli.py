@@ -7,7 +7,8 @@ __all__ = ['app', 'lesson_files', 'run_lesson', 'doctor_command', 'data_command'
            'student_command', 'progress_command', 'main']
 
 # %% ../nbs/30_cli.ipynb #c19d0275
-import os, re, sys, tempfile, time
+import json, os, re, sys, tempfile, time
+from hashlib import sha256
 from pathlib import Path
 
 import typer
@@ -81,6 +82,49 @@ def run_lesson(
             nbformat.write(nb, path)
     return dict(name=path.stem, seconds=time.time()-start, data=data, result=_said(run, "Result:"), error=error)
 
+# %% ../nbs/30_cli.ipynb #7e41b0c2
+def _surroundings(
+)->str: # text that changes when the package, the data or what is installed changes
+    "What every lesson's run depends on."
+    from importlib.metadata import distributions
+    from course_dl.core import default_device, lessons_folder
+    from course_dl.data import DataError, data_status
+    try: data = str(data_status())
+    except DataError as e: data = str(e)
+    installed = sorted(f"{o.name} {o.version}" for o in distributions())
+    files = sorted([*Path(sys.modules["course_dl.core"].__file__).parent.glob("*.py"), *lessons_folder().glob("*.json")])
+    return "\n".join([sys.version, str(default_device()), data, *installed, *(o.read_text(encoding="utf-8") for o in files)])
+
+def _state(
+    path:Path,        # a notebook
+    slow:bool,        # are slow cells run too?
+    surroundings:str, # what every run depends on
+)->str: # hash of all that its run depends on
+    import nbformat
+    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" and not _skip(cell.source, slow)]
+    return sha256("\n".join([*code, surroundings]).encode()).hexdigest()
+
+# %% ../nbs/30_cli.ipynb #7e41b0c3
+def _remembered(
+)->dict: # lessons that went well, each with its state then and what it said; empty if nothing can be read
+    from course_dl.data import DataError, cache_folder
+    try: return json.loads((cache_folder()/"runs.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, DataError): return {}
+
+def _remember(
+    name:str,  # a lesson
+    state:str, # hash of what its run depended on
+    said:str,  # what it said
+)->None:
+    "Remember a lesson that went well; where that is impossible, do without."
+    from course_dl.data import DataError, cache_folder
+    try:
+        path = cache_folder()/"runs.json"
+        part = path.with_name(f".unfinished-runs-{os.getpid()}")
+        part.write_text(json.dumps(_remembered() | {name: [state, said]}), encoding="utf-8")
+        os.replace(part, path)
+    except (OSError, DataError): pass
+
 # %% ../nbs/30_cli.ipynb #d76b3875
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Deep learning from pixels to a trained network: check the machine, fetch data, run lessons, read results, do exercises.")
@@ -132,17 +176,23 @@ def run_command(
     lessons:list[str]=typer.Argument(None, help="Lessons such as similarity, 02_similarity or 2; all unless given."),
     slow:bool=typer.Option(False, "--slow", help="Run cells marked slow too."),
     store:bool=typer.Option(False, "--store", help="Write the outputs into the notebooks (real data only)."),
+    again:bool=typer.Option(False, "--again", help="Run lessons too that went well before and have not changed."),
 ):
-    "Run lessons top to bottom, each in a fresh kernel; one line for each."
+    "Run lessons top to bottom, each in a fresh kernel; one line for each. What went well before and has not changed is not run again."
     from fastprogress import progress_bar
     try: files = lesson_files(lessons, pages=store)
     except ValueError as e: _fail(str(e))
-    errors, screen = [], sys.stdout.isatty()
+    errors, screen, surroundings, known = [], sys.stdout.isatty(), _surroundings(), {} if store or again else _remembered()
     for path in progress_bar(files, leave=False) if screen else files:
-        done = run_lesson(path, slow, store)
-        line = f"{done['name']:16}{done['seconds']:6.1f} s  {'FAILED' if done['error'] else done['result']}"
-        typer.echo(("\r\033[K" if screen else "") + line + (f"  [{done['data']}]" if done["data"] else ""))
-        if done["error"]: errors.append(f"{done['name']}:\n{done['error']}")
+        state = _state(path, slow, surroundings)
+        if known.get(path.stem, [""])[0] == state: line = f"{path.stem:16}unchanged {known[path.stem][1]}"
+        else:
+            done = run_lesson(path, slow, store)
+            said = ("FAILED" if done["error"] else done["result"]) + (f"  [{done['data']}]" if done["data"] else "")
+            line = f"{done['name']:16}{done['seconds']:6.1f} s  {said}"
+            if done["error"]: errors.append(f"{done['name']}:\n{done['error']}")
+            else: _remember(path.stem, _state(path, slow, surroundings), said)
+        typer.echo(("\r\033[K" if screen else "") + line)
     if errors: _fail("\n".join(errors))
 
 # %% ../nbs/30_cli.ipynb #1e0fe38b

@@ -53,10 +53,11 @@ class TensorLoader:
 
     def __iter__(self)->Iterator: # tuples of tensors, each of shape (bs, ...)
         tensors, n = self.dataset.tensors, len(self.dataset)
-        if self.shuffle: order = torch.randperm(n, generator=self.generator).to(tensors[0].device)
-        for i in range(0, len(self)*self.bs, self.bs):
-            batch = order[i:i+self.bs] if self.shuffle else slice(i, i+self.bs)
-            yield tuple(t[batch] for t in tensors)
+        if self.shuffle:
+            order = torch.randperm(n, generator=self.generator).to(tensors[0].device)
+            for batch in order.split(self.bs)[:len(self)]: yield tuple(t.index_select(0, batch) for t in tensors)
+        else:
+            for i in range(0, len(self)*self.bs, self.bs): yield tuple(t[i:i+self.bs] for t in tensors)
 
     def to(self,
         device:torch.device, # where the tensors shall live

@@ -7,10 +7,7 @@ __all__ = ['get_toy_data', 'Perceptron', 'show_boundary', 'get_xor_data', 'Multi
 
 # %% ../nbs/07_perceptron.ipynb #908e2b39
 from collections.abc import Callable
-import matplotlib.pyplot as plt
-import pandas as pd
 import torch
-from matplotlib.colors import LinearSegmentedColormap
 from torch import nn, Tensor
 
 # %% ../nbs/07_perceptron.ipynb #2266e323
@@ -61,6 +58,8 @@ def show_boundary(
 
     Raises `ValueError` unless the points have two coordinates."""
     if x.ndim != 2 or x.shape[1] != 2: raise ValueError(f"x must have shape (n, 2), got {tuple(x.shape)}")
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LinearSegmentedColormap
     if ax is None: ax = plt.subplots(figsize=(4.5, 4))[1]
     low, high = x.min(0).values.cpu() - 0.3, x.max(0).values.cpu() + 0.3
     side = [torch.linspace(low[i].item(), high[i].item(), 100) for i in (0, 1)]
@@ -124,8 +123,9 @@ class SimpleNet(nn.Module):
 def describe(
     model:nn.Module, # any module whose layers take and return tensors
     xb:Tensor,       # a batch it accepts, on its device
-)->pd.DataFrame:     # columns `layer`, `type`, `input`, `output` (shapes) and `parameters` (how many)
+):                   # a pandas `DataFrame` with columns `layer`, `type`, `input`, `output` (shapes) and `parameters` (how many)
     "Send a batch through a model in evaluation mode and list the layers it meets, in order."
+    import pandas as pd
     rows, hooks, training = [], [], model.training
     def watch(name):
         def hook(layer, inputs, output):

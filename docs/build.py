@@ -27,7 +27,7 @@ os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
 CFG = get_config()
 NBS = CFG.nbs_path
 BLOB = f"{CFG.git_url}/blob/{CFG.branch}"
-TEXTS = {"CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}  # files of the top folder that get a page
+TEXTS = {"benchmarks/README.md": "benchmarks", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}  # Markdown files that get a page
 
 
 def sections(
@@ -172,7 +172,7 @@ def stage(
                 if o.cell_type == "markdown": o.source = re.sub(r"^## Lessons\n.*?(?=^## |\Z)", lambda m: f"{m[0].strip()}\n\n{cards}\n\n", o.source, flags=re.M | re.S)
             nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate(toctrees())]
         files[f"{page}.ipynb"] = nbformat.writes(nb).encode()
-    for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), ROOT).encode()
+    for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), (ROOT/name).parent).encode()
     files["api.md"] = api_page().encode()
     files["images/colab.svg"] = (ROOT/"docs"/"colab.svg").read_bytes()
     for o in (NBS/"images").glob("*"): files[f"images/{o.name}"] = o.read_bytes()

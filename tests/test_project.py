@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 MODULES = sorted(o for o in (ROOT/"course_dl").glob("*.py") if not o.stem.startswith("_"))
 LESSON_OF = {found[1]: o.stem for o in NOTEBOOKS
              if (found := re.search(r"^#\| default_exp (\w+)", "\n".join(c.source for c in read(o).cells), re.M))}
-TEXTS = [o for o in [*NOTEBOOKS, *ROOT.glob("*.md")]]
+TEXTS = [o for o in [*NOTEBOOKS, *ROOT.glob("*.md"), ROOT/"benchmarks/README.md"]]
 
 
 def copy_project(folder):
@@ -129,7 +129,7 @@ def test_readme_is_what_the_index_generates():
 def test_readme_has_every_lesson_and_command():
     text = (ROOT/"README.md").read_text(encoding="utf-8")
     assert all(o.name in text for o in NOTEBOOKS if o.stem < "41")
-    assert all(o in text for o in ("make run", "make test", "make lab", "make student", "make env", "make notebooks", "make docs", "make site"))
+    assert all(o in text for o in ("make run", "make test", "make lab", "make student", "make env", "make notebooks", "make docs", "make bench", "make site"))
 
 
 def pages(o):

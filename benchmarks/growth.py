@@ -1,0 +1,73 @@
+"How time and memory grow with the data, and what a second process brings."
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from runner import in_python
+
+program = """
+import resource, time, torch
+from pathlib import Path
+from course_dl.cnn import FashionCNN, fit
+from course_dl.datasets import TensorLoader
+n = {n}
+x, y = torch.rand(n, 1, 28, 28), torch.arange(n)%10
+model = FashionCNN()
+opt = torch.optim.SGD(model.parameters(), 0.01)
+dl = TensorLoader(x, y, bs=500, shuffle=True)
+start = time.perf_counter()
+fit(model, 1, dl, None, opt)
+seconds = time.perf_counter() - start
+def peak():
+    "Megabytes at most. Linux lets a process inherit its parent's `ru_maxrss`, so ask for that of its own memory."
+    status = Path("/proc/self/status")
+    if status.exists(): return int(status.read_text().split("VmHWM:")[1].split()[0])/1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6
+print(seconds, peak())"""
+
+
+def growth(
+    sizes:list, # how many images
+    rounds:int, # how often each is measured, in turns
+)->list: # for each size a triple: images, seconds and megabytes, medians
+    "Time of an epoch of `FashionCNN`, and the most memory its process had; each in a process of its own."
+    found = {n: [] for n in sizes}
+    for _ in range(rounds):
+        for n in sizes: found[n].append(in_python(program.format(n=n)))
+    return [(n, *map(median, zip(*runs))) for n, runs in found.items()]
+
+
+def draw(
+    measured:list, # from `growth`
+    path:Path,     # PNG file to write
+)->None:
+    "Draw time and memory over the size of the data, both axes logarithmic."
+    import matplotlib.pyplot as plt
+    from course_dl.core import plot_style
+    plot_style()
+    images, seconds, megabytes = zip(*measured)
+    fig, axs = plt.subplots(1, 2, figsize=(7.4, 3.2))
+    for ax, values, label in zip(axs, (seconds, megabytes), ("seconds an epoch", "megabytes at most")):
+        ax.loglog(images, values, "o-", label="measured")
+        ax.loglog(images, [values[0]*n/images[0] for n in images], ":", label="in proportion to the data")
+        ax.set(xlabel="images", ylabel=label, xticks=images, xticklabels=[f"{n:,}" for n in images])
+        ax.minorticks_off()
+    axs[0].legend()
+    fig.savefig(path, dpi=100, metadata={"Software": None})
+    plt.close(fig)
+
+
+def processes(
+    rounds:int, # how often each number is measured, in turns
+)->list: # seconds an epoch with one process and with two, medians
+    "The deep net on 3s and 7s under accelerate: the same work for one process, and shared by two."
+    from course_dl.distributed import launch
+    found = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for n, line in ((1, "python -m course_dl.distributed --bs 64"), (2, "accelerate launch --cpu --num_processes 2 -m course_dl.distributed --bs 32")):
+                done = launch(f"{line} --deep --epochs 4", "--out", Path(folder)/"result.json")
+                if done.returncode: raise RuntimeError(done.stdout)
+                found[n].append(min(json.loads((Path(folder)/"result.json").read_text())["seconds"]))
+    return [median(found[n]) for n in (1, 2)]

@@ -1,0 +1,224 @@
+"What is measured: each row says how the course does it, how it is usually done, and what nothing can beat."
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from course_dl.cnn import FashionCNN
+from course_dl.core import seed_everything
+from course_dl.data import cache_folder, fashion_mnist, mnist_sample
+from course_dl.datasets import TensorLoader
+from course_dl.perceptron import get_toy_data
+from course_dl.regression import loss_surface, make_regression
+from course_dl.similarity import load_digit
+from course_dl.thermometer import mse_loss
+from PIL import Image
+from runner import Row, in_python
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+seed, ROOT = 42, Path(__file__).parent.parent
+
+
+def close(a, b): return torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def all_equal(a, b): return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def order(): return torch.Generator().manual_seed(seed)
+
+
+# Loaders
+
+
+class Pictures(Dataset):
+    "Images as they are usually served: each becomes a picture, then floats, when it is asked for."
+    def __init__(self, x, y): self.x, self.y = x, y
+    def __len__(self): return len(self.x)
+    def __getitem__(self, i):
+        picture = Image.fromarray(self.x[i].numpy(), mode="L")
+        return torch.from_numpy(np.array(picture))[None].float().div(255), int(self.y[i])
+
+
+def epoch(
+    model, # maps a batch to logits
+    dl,    # yields batches
+): # the weights after the epoch, in one row
+    opt = torch.optim.SGD(model.parameters(), lr=0.01)
+    for xb, yb in dl:
+        opt.zero_grad()
+        F.cross_entropy(model(xb), yb).backward()
+        opt.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def through(dl): return torch.stack([yb.sum() for _, yb in dl])
+
+
+def loaders(
+    x, y, bs, # images as bytes, shape (n, 28, 28), their labels, and the batch size
+    shape,    # shape of one sample in a batch
+): # for each way, a function that makes a loader; all serve the same batches
+    floats = x.view(-1, *shape).float()/255
+    ready = list(TensorLoader(floats, y, bs=bs, shuffle=True, generator=order()))
+    from fastai.basics import DataLoader as FastaiLoader
+    class Shuffled(FastaiLoader):
+        def get_idxs(self): return torch.randperm(len(y), generator=order()).tolist()
+    def usual(dataset, **kwargs): return DataLoader(dataset, batch_size=bs, sampler=torch.randperm(len(y), generator=order()).tolist(), **kwargs)
+    return {"this course": lambda: TensorLoader(floats, y, bs=bs, shuffle=True, generator=order()),
+            "pictures and DataLoader": lambda: usual(Pictures(x, y)),
+            "DataLoader(list(zip(x, y)))": lambda: usual(list(zip(floats, y))),
+            "DataLoader(TensorDataset(x, y))": lambda: usual(TensorDataset(floats, y)),
+            "fastai's DataLoader": lambda: Shuffled(TensorDataset(floats, y), bs=bs, num_workers=0),
+            "batches in memory": lambda: ready}
+
+
+def ways(made, names, work): return {name: lambda make=made[name]: work(make()) for name in names}
+
+
+def train(model):
+    def work(dl):
+        seed_everything(seed)
+        return epoch(model(), dl)
+    return work
+
+
+def cnn_rows(data, n):
+    made = loaders(data.x_train[:n], data.y_train[:n], 1000, (1, 28, 28))
+    names = ["this course", "pictures and DataLoader", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
+    yield Row(f"an epoch of `FashionCNN`, {n:,} images, batch 1,000", ways(made, names, train(FashionCNN)), "batches in memory", 1.05, time.perf_counter, close)
+    def whole(): return made["batches in memory"]()
+    def limit():
+        train(FashionCNN)(whole())
+        return through(whole())
+    yield Row("its loader alone", ways(made, names[:-1], through) | {"that epoch": limit}, "that epoch", 0.02, time.perf_counter, torch.equal)
+
+
+def logistic_rows(data, n):
+    def linear(): return nn.Linear(784, 10)
+    made = loaders(data.x_train[:n], data.y_train[:n], 64, (784,))
+    names = ["this course", "DataLoader(list(zip(x, y)))", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
+    yield Row(f"an epoch of logistic regression, {n:,} images, batch 64", ways(made, names, train(linear)), "batches in memory", 1.15, time.perf_counter, close)
+    valid = made["batches in memory"]()[:1]
+    def learner(dl):
+        from fastai.basics import SGD, DataLoaders, Learner
+        seed_everything(seed)
+        model = linear()
+        learn = Learner(DataLoaders(dl, valid), model, loss_func=F.cross_entropy, opt_func=SGD, lr=0.01)
+        with learn.no_logging(): learn.fit(1)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+    yield Row("the same in fastai's `Learner`", ways(made, names, learner), names[2], 0.5, time.perf_counter, close)
+
+
+# Files, maps and points
+
+
+def one_by_one(folder): return torch.stack([torch.from_numpy(np.array(Image.open(o))) for o in sorted(folder.glob("*.png"))]).float()/255
+
+
+def picture_rows(path):
+    parts = [(digit, split) for split in ("train", "valid") for digit in (3, 7)]
+    def plain(): return [one_by_one(path/split/str(digit)) for digit, split in parts]
+    def kept(): return [load_digit(path, *part) for part in parts]
+    def first():
+        for o in cache_folder().glob("pixels-*"): o.unlink()
+        return kept()
+    n = sum(len(list((path/split/str(digit)).glob("*.png"))) for digit, split in parts)
+    yield Row(f"reading {n:,} PNG files, the first time", {"this course": first, "one by one": plain}, "one by one", 1/1.3, same=all_equal)
+    yield Row("reading them again", {"this course": kept, "one by one": plain}, "one by one", 1/50, same=all_equal)
+
+
+def map_row():
+    x, y, _ = make_regression(100)
+    w, b = torch.linspace(-3, 3, 30), torch.linspace(-3, 3, 30)
+    def loop(): return torch.tensor([[mse_loss(slope*x + offset, y) for slope in w] for offset in b])
+    return Row("loss surface of 30×30 lines, 100 points", {"this course": lambda: loss_surface(x, y, w, b), "double loop": loop}, "double loop", 1/20, same=close)
+
+
+def toy_row(n=1000):
+    "A loop draws its points one by one, and so draws others: the centers of the clouds agree, not each point."
+    def loop():
+        gen, points = order(), []
+        for i in range(n): points.append(torch.tensor([[-1.5, -2.], [1.5, 2.]][i%2]) + torch.randn(2, generator=gen))
+        return torch.stack(points)
+    def centers(x): return torch.stack([x[::2].mean(0), x[1::2].mean(0)])
+    return Row(f"toy data, {n:,} points", {"this course": lambda: get_toy_data(n)[0], "one point after the other": loop}, "one point after the other", 1/50,
+               same=lambda a, b: torch.allclose(centers(a), centers(b), atol=0.3))
+
+
+# Processes of their own, which say how long they took
+
+
+def import_row():
+    def load(name): return lambda: in_python(f"import time; start = time.process_time(); import {name}; print(time.process_time()-start)")
+    return Row("`import course_dl.similarity`", {"this course": load("course_dl.similarity"), "torch": load("torch"), "fastai.basics": load("fastai.basics"),
+                                                 "fastai.vision.all": load("course_dl.core, fastai.vision.all")}, "torch", 1.1)
+
+
+training = """
+import time, torch
+from course_dl.sgd import BasicOptim, bce_loss, train_epoch
+x, y = torch.rand(12_000, 784), torch.rand(12_000, 1).round()
+model = torch.nn.Linear(784, 1)
+opt = BasicOptim(model.parameters(), 0.1)
+def epochs(n):
+    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), opt, bce_loss)
+epochs(3)
+start = time.perf_counter()
+epochs(20)
+print(time.perf_counter()-start)"""
+
+
+@contextmanager
+def busy_core():
+    "Another process that uses a core, for as long as this lasts."
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try: yield
+        finally: process.kill()
+
+
+def busy_row():
+    def run(policy): return in_python(training, OMP_WAIT_POLICY=policy, OMP_NUM_THREADS=None)
+    def beside(policy):
+        with busy_core(): return run(policy)
+    return Row("training the 784→1 model while another process uses a core", {"this course": lambda: beside("passive"), "threads that spin": lambda: beside("active"),
+               "nothing beside it": lambda: run("passive")}, "nothing beside it", 3)
+
+
+def call(*words):
+    "A command of the course, in seconds."
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *map(str, words)], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def second_calls(rounds, lesson="thermometer"):
+    "Commands that find nothing to do: the first call is timed once, the second in every round."
+    run, docs = ["-m", "course_dl", "run", lesson], [ROOT/"docs"/"build.py"]
+    first = call(*run, "--again")
+    yield Row(f"`course_dl run {lesson}`, nothing changed", {}, "running it", 0.5,
+              seconds={"this course": [call(*run) for _ in range(rounds)], "running it": [first]*rounds})
+    shutil.rmtree(ROOT/"build"/"site", ignore_errors=True)
+    first = call(*docs)
+    yield Row("`make docs`, nothing changed", {}, "building every page", 0.5,
+              seconds={"this course": [call(*docs) for _ in range(rounds)], "building every page": [first]*rounds})
+
+
+def speed_rows(
+    n:int=20_000, # training images
+): # every row; what it needs is loaded when its turn comes
+    data, path = fashion_mnist(), mnist_sample()
+    n = min(n, len(data.x_train)//1000*1000)
+    yield from cnn_rows(data, n)
+    yield from logistic_rows(data, n)
+    yield from picture_rows(path)
+    yield map_row()
+    yield toy_row()
+    yield import_row()
+    yield busy_row()

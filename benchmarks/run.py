@@ -1,0 +1,58 @@
+"""Measure how fast the course is, and write the results into README.md beside this file: `make bench`.
+
+`--quick` takes fewer images and rounds, and prints instead; `--speed` leaves out accuracy for the time."""
+import argparse
+import os
+import re
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
+
+import growth
+import rows
+from runner import machine, measure, table
+
+HERE = Path(__file__).parent
+
+
+def report(
+    quick:bool=False,    # fewer images and rounds, no picture?
+    accuracy:bool=True,  # accuracy for the time too?
+)->str: # Markdown
+    "Measure everything."
+    rounds = 3 if quick else 5
+    measured = [measure(row, rounds) for row in rows.speed_rows(6_000 if quick else 20_000)]
+    if not quick: measured += rows.second_calls(rounds)
+    sizes = growth.growth([2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000], 1 if quick else rounds)
+    one, two = growth.processes(1 if quick else rounds)
+    text = [f"Measured on {machine()}. Each time is the median of {rounds} rounds, in which all ways of a row take turns; a ratio is the median of the rounds' ratios.",
+            table(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
+            f"Two processes against one, the same work under accelerate: {two:.2f} s an epoch against {one:.2f} s, a ratio of {two/one:.2f}."]
+    if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
+    if accuracy and (HERE/"accuracy.py").exists():
+        from accuracy import accuracy_rows
+        found = accuracy_rows(quick)
+        lines = [list(found[0]), ["---"]*len(found[0]), *(list(o.values()) for o in found)]
+        text.append("Accuracy for the time:\n\n" + "\n".join("| " + " | ".join(map(str, o)) + " |" for o in lines))
+    return "\n\n".join(text)
+
+
+def write(
+    path:Path, # Markdown file with the two marks between which the results stand
+    text:str,  # results
+)->None:
+    "Put results into a page, in place of older ones."
+    marks = "<!-- results -->", "<!-- end of results -->"
+    page = path.read_text(encoding="utf-8")
+    new = re.sub(f"(?<={marks[0]}).*?(?={marks[1]})", lambda _: f"\n\n{text}\n\n", page, flags=re.S)
+    path.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--speed", action="store_true")
+    options = parser.parse_args()
+    found = report(options.quick, not options.speed)
+    print(found)
+    if not options.quick: write(HERE/"README.md", found)

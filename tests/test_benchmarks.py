@@ -1,0 +1,70 @@
+"The benchmarks run, and all ways of a row give the same numbers. No time is asserted: it would be another on every machine."
+import re
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT/"benchmarks"))
+import growth
+import rows
+import run
+import runner
+
+
+@pytest.fixture(scope="module")
+def data():
+    gen = torch.Generator().manual_seed(0)
+    x, y = torch.randint(0, 256, (2000, 28, 28), generator=gen, dtype=torch.uint8), torch.randint(0, 10, (2000,), generator=gen)
+    return type("Data", (), dict(x_train=x, y_train=y))
+
+
+def made(name, data, tmp_path):
+    if name == "cnn": return list(rows.cnn_rows(data, 2000))
+    if name == "logistic": return list(rows.logistic_rows(data, 200))
+    if name == "map": return [rows.map_row()]
+    if name == "toy": return [rows.toy_row()]
+    for i, (split, digit) in enumerate((s, d) for s in ("train", "valid") for d in "37"):
+        (tmp_path/split/digit).mkdir(parents=True)
+        rows.Image.fromarray(data.x_train[i].numpy()).save(tmp_path/split/digit/"1.png")
+    return list(rows.picture_rows(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["cnn", "logistic", "map", "toy", "pictures"])
+def test_all_ways_give_the_same_numbers(name, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DL_CACHE", str(tmp_path/"cache"))
+    for row in made(name, data, tmp_path):
+        first, *others = [way() for way in row.ways.values()]
+        assert {"this course", row.against} <= row.ways.keys() and others
+        assert all(row.same(first, other) for other in others), row.what
+
+
+def test_rounds_take_turns_and_ratios_are_medians(monkeypatch):
+    calls, clock = [], iter([0, 1, 1, 3, 10, 12, 12, 13, 20, 23, 23, 33])  # 1 and 2, 2 and 1, 3 and 10 seconds
+    row = runner.Row("count", {name: lambda name=name: calls.append(name) for name in ("this course", "loop")}, "loop", 0.5, lambda: next(clock), lambda a, b: True)
+    runner.measure(row, 3)
+    assert calls == ["this course", "loop"]*4 and row.seconds == {"this course": [1, 2, 3], "loop": [2, 1, 10]}
+    assert runner.ratio(row, "this course", "loop") == 0.5 and runner.reached(row)
+    assert runner.table([row]).splitlines()[-1] == "| count | 2.00 s | loop: 2.00 s | 2 times as fast (loop) | ≥ 2 times as fast | yes |"
+
+
+def test_process_of_its_own_reports_seconds_or_its_error():
+    assert runner.in_python("import os; print('A line'); print(os.environ['A'])", A="1.5") == 1.5
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"): runner.in_python("1/0")
+
+
+def test_growth_measures_and_draws(tmp_path):
+    (n, seconds, megabytes), = growth.growth([500], 1)
+    assert n == 500 and 0 < seconds < 300 and 50 < megabytes < 10_000
+    growth.draw([(1000, 1, 200), (2000, 2, 220)], tmp_path/"growth.png")
+    assert (tmp_path/"growth.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_results_replace_older_ones(tmp_path):
+    page = tmp_path/"page.md"
+    page.write_text((ROOT/"benchmarks/README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    for text in (r"first \1", "second"): run.write(page, text)
+    found = page.read_text(encoding="utf-8")
+    assert "\n\nsecond\n\n" in found and "first" not in found.split("<!-- end")[0].split("<!-- results")[1] and found.count("<!-- results -->") == 1
+    assert re.search(r"^## ", found.split("<!-- end of results -->")[1], re.M)
