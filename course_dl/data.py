@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['DataError', 'read_idx', 'read_mnist_pickle', 'cache_folder', 'fetch_data', 'data_status', 'mnist_sample', 'ImageData',
-           'mnist', 'fashion_mnist', 'is_real']
+           'mnist', 'fashion_mnist', 'is_real', 'read_images']
 
 # %% ../nbs/01_data.ipynb #8db71852
 import gzip, hashlib, io, os, pickle, struct, tarfile, tempfile, threading, time, zlib
 from collections import namedtuple
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -417,3 +418,47 @@ def is_real(
     if isinstance(data, ImageData): return data.source != "embedded"
     if isinstance(data, Path): return not data.parent.name.startswith("embedded")
     raise TypeError(f"data must be a folder from mnist_sample or an ImageData, got {type(data).__name__}")
+
+# %% ../nbs/01_data.ipynb #5d0c8e14
+def read_images(
+    folder:Path, # holds PNG images of one size, all gray or all in color
+)->Tensor: # their pixels as the files hold them, uint8 (n, height, width) or (n, height, width, channels), in the order of the file names
+    """Read all images of a folder, from a kept copy if there is one and nothing has changed since.
+
+    Raises `FileNotFoundError` where there is no PNG file."""
+    folder, now, kept = os.path.abspath(folder), time.time(), None
+    files = [f"{folder}/{o}" for o in sorted(os.listdir(folder)) if o.endswith(".png")] if os.path.isdir(folder) else []
+    if not files: raise FileNotFoundError(f"folder must hold PNG images, got {folder}, which has none")
+    listing, last_change = _listing(files)
+    try:
+        kept = cache_folder()/f"pixels-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
+        content = kept.read_bytes()
+        if content[:32] == hashlib.sha256(listing + content[32:]).digest(): return torch.from_numpy(np.load(io.BytesIO(content[32:]), allow_pickle=False))
+    except (OSError, DataError): pass
+    from PIL.PngImagePlugin import PngImageFile
+    pixels = np.stack([np.asarray(PngImageFile(o)) for o in files])
+    if kept and last_change < now - 0.1: _keep(kept, listing, pixels)
+    return torch.from_numpy(pixels)
+
+# %% ../nbs/01_data.ipynb #5d0c8e19
+_state = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns")
+
+def _listing(
+    files:list, # paths, sorted
+)->tuple: # what must not change, as bytes, and the time of the last change in seconds
+    "Name, size and times of every file."
+    states = np.array([*map(_state, map(os.stat, files))])
+    return "\0".join(files).encode() + states.tobytes(), states[:, 1:].max()/1e9
+
+def _keep(
+    path:Path,         # file to write, whole or not at all
+    listing:bytes,     # what must not change
+    pixels:np.ndarray, # what to keep
+)->None:
+    "Write pixels behind a hash of the listing and of themselves; where that is impossible, do without."
+    raw, part = io.BytesIO(), path.with_name(f".unfinished-{path.name}-{os.getpid()}")
+    np.save(raw, pixels, allow_pickle=False)
+    try:
+        part.write_bytes(hashlib.sha256(listing + raw.getvalue()).digest() + raw.getvalue())
+        os.replace(part, path)
+    except OSError: part.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import hypothesis
 import numpy as np
 import torch
 from hypothesis import HealthCheck, strategies as st
-from hypothesis.errors import NoSuchExample
+from hypothesis.errors import Flaky, NoSuchExample
 from torch import Tensor
 
 # %% ../nbs/23_exercises.ipynb #95e29d37
@@ -84,20 +84,22 @@ def _difference(
     expected,         # what the reference gave
     got,              # what the attempt gave
     tol:float=1e-4,   # tolerance, absolute and relative
+    words:bool=False, # must errors say the same too?
 )->str: # a sentence, or "" where the two agree
     "Say in words how one result differs from another."
     if isinstance(got, _Raised):
-        if isinstance(expected, _Raised): return "" if got.kind == expected.kind and (got.kind != "Wrong" or got.text == expected.text) else f"It must raise {expected.kind}, but raises {got.kind}: {got.text}"
+        if isinstance(expected, _Raised): return "" if got.kind == expected.kind and (got.text == expected.text or not words and got.kind != "Wrong") else f"It must raise {expected.kind}, but raises {got.kind}: {got.text}"
         return got.text if got.kind == "Wrong" else f"It stops with {got.kind}: {got.text}"
     if isinstance(expected, _Raised): return f"It must raise {expected.kind}, but returns {_show(got)}."
     if got is None and expected is not None: return "It returns nothing. Is there a `return`?"
-    if isinstance(expected, dict) and isinstance(got, dict):
+    if isinstance(expected, dict):
+        if not isinstance(got, dict): return f"It must return a dictionary, but returns {_kind(got)}."
         if expected.keys() != got.keys(): return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
-        return next((f"{name}: {text}" for name in expected if (text := _difference(expected[name], got[name], tol))), "")
+        return next((f"{name}: {text}" for name in expected if (text := _difference(expected[name], got[name], tol, words))), "")
     if isinstance(expected, (list, tuple)):
         if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"It must return {len(expected)} values, but returns {_kind(got)}."
         if len(got) != len(expected): return f"It must return {len(expected)} values, but returns {len(got)}."
-        return next((f"Value {i}: {text}" for i, (a, b) in enumerate(zip(expected, got)) if (text := _difference(a, b, tol))), "")
+        return next((f"Value {i}: {text}" for i, (a, b) in enumerate(zip(expected, got)) if (text := _difference(a, b, tol, words))), "")
     if isinstance(expected, (bool, str, type(None))) or not isinstance(expected, (Tensor, int, float)):
         return "" if isinstance(got, (bool, str, type(expected))) and got == expected else f"Expected {_show(expected)}, got {_show(got)}."
     if isinstance(expected, Tensor) and expected.ndim and not isinstance(got, Tensor): return f"It must return a tensor, but returns {_kind(got)}."
@@ -128,7 +130,9 @@ def _blank(
 )->bool: # is it the stub, or a part of it?
     "Tell a stub: `...`, a function that only returns nothing, a class with such a function."
     if attempt is ...: return True
-    if inspect.isclass(attempt): return any(_blank(o) for o in vars(attempt).values() if inspect.isfunction(o))
+    if inspect.isclass(attempt):
+        written = [o for name, o in vars(attempt).items() if inspect.isfunction(o) or not name.startswith("__")]
+        return not written or any(map(_blank, written))
     if not inspect.isfunction(attempt): return False
     steps = [o for o in dis.get_instructions(attempt) if o.opname in ("LOAD_CONST", "RETURN_CONST") or o.opname not in ("RESUME", "NOP", "CACHE", "RETURN_VALUE")]
     return len(steps) == 1 and steps[0].opname in ("LOAD_CONST", "RETURN_CONST") and steps[0].argval is None
@@ -176,9 +180,10 @@ class Exercise:
         answer,  # one answer
         other,   # another
         inputs,  # by name
+        words=False, # must errors say the same too?
     )->str: # how `other` differs from `answer`, or ""
         (expected, changed), (got, changes) = (_observe(self.probe, o, inputs) for o in (answer, other))
-        if text := _difference(expected, got, self.tol): return text
+        if text := _difference(expected, got, self.tol, words): return text
         return f"It changes its input {', '.join(set(changes)-set(changed))}, which others may still need." if set(changes)-set(changed) else ""
 
     def check(self,
@@ -186,9 +191,14 @@ class Exercise:
     )->Verdict: # right, wrong or not started, and why
         "Compare an attempt with the reference, on generated inputs where there are any."
         if (verdict := self._judge(attempt)).state != "wrong": return verdict
-        stop = time.monotonic() + self.seconds
-        smallest = self._find(lambda inputs: time.monotonic() < stop and bool(self._compare(self.reference, attempt, inputs)))
-        if smallest is None: smallest = next(o for o in self._tries if self._compare(self.reference, attempt, o))
+        failed, stop = [o for o in self._tries if self._compare(self.reference, attempt, o)][:1], time.monotonic() + self.seconds
+        def fails(inputs):
+            if time.monotonic() > stop or not self._compare(self.reference, attempt, inputs): return False
+            failed.append(inputs)
+            return True
+        try: smallest = self._find(fails)
+        except Flaky: smallest = None # time ran out in the middle of it
+        if smallest is None: smallest = failed[-1]
         difference = self._compare(self.reference, attempt, smallest)
         lines = ["not yet. " + (verdict.message or difference)]
         if smallest: lines += ["The smallest input that shows it:", *(f"  {name} = {_show(o)}" for name, o in smallest.items())]
@@ -207,7 +217,7 @@ class Exercise:
         if n and (n == len(self._tries) or time.monotonic() > stop):
             return Verdict(self.name, "right", "right." + (f" It agrees with the reference on {n} inputs." if self.inputs is not None else ""))
         if _blank(attempt): return blank
-        return Verdict(self.name, "wrong", next((text for text, o in self.wrong.items() if not any(self._compare(o, attempt, inputs) for inputs in self._tries)), ""))
+        return Verdict(self.name, "wrong", next((text for text, o in self.wrong.items() if not any(self._compare(o, attempt, inputs, words=True) for inputs in self._tries)), ""))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.
@@ -266,10 +276,11 @@ class Exercises:
 # %% ../nbs/23_exercises.ipynb #c39d69eb
 def curves(
     ax, # Matplotlib axes
-)->list: # for each line a pair of tensors, x and y, each of shape (points,)
-    "What is drawn as lines on some axes; raises `Wrong` for anything else than axes."
+)->list: # for each line, then for each cloud of points, a pair of tensors, x and y, each of shape (points,)
+    "What is drawn with `plot` and `scatter` on some axes; raises `Wrong` for anything else than axes."
     if not hasattr(ax, "get_lines"): raise Wrong(f"The answer must be the axes of your plot, but is {_kind(ax)}. Begin with `fig, ax = plt.subplots()`.")
-    return [tuple(torch.as_tensor(np.asarray(o, dtype=float)) for o in line.get_data()) for line in ax.get_lines()]
+    drawn = [o.get_data() for o in ax.get_lines()] + [o.get_offsets().T for o in ax.collections if type(o).__name__ == "PathCollection"]
+    return [tuple(torch.as_tensor(np.asarray(o, dtype=float)) for o in pair) for pair in drawn]
 
 def need_labels(
     ax, # Matplotlib axes

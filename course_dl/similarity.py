@@ -6,56 +6,13 @@
 __all__ = ['load_digit', 'show_pixels', 'mean_image', 'l1_distance', 'l2_distance', 'is_3', 'digit_accuracy']
 
 # %% ../nbs/02_similarity.ipynb #73a4285c
-import io, os, time
 from collections.abc import Callable
-from hashlib import sha256
-from operator import attrgetter
 from pathlib import Path
 from zlib import crc32
 import numpy as np
 import torch
-from PIL.PngImagePlugin import PngImageFile
 from torch import Tensor
-from .data import DataError, cache_folder
-
-# %% ../nbs/02_similarity.ipynb #5d0c8e14
-_state = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns")
-
-def _listing(
-    files:list, # paths, sorted
-)->tuple: # what must not change, as bytes, and the time of the last change in seconds
-    "Name, size and times of every file."
-    states = np.array([*map(_state, map(os.stat, files))])
-    return "\0".join(files).encode() + states.tobytes(), states[:, 1:].max()/1e9
-
-def _read_pixels(
-    folder:str, # folder of the files
-    files:list, # paths of PNG images of one size, sorted
-)->Tensor: # their pixels as they are stored, shape (n, height, width)
-    "Read images, from a kept copy if there is one and nothing has changed since."
-    now, kept = time.time(), None
-    listing, last_change = _listing(files)
-    try:
-        kept = cache_folder()/f"pixels-{sha256(folder.encode()).hexdigest()[:16]}"
-        content = kept.read_bytes()
-        if content[:32] == sha256(listing + content[32:]).digest(): return torch.from_numpy(np.load(io.BytesIO(content[32:]), allow_pickle=False))
-    except (OSError, DataError): pass
-    pixels = np.stack([np.asarray(PngImageFile(o)) for o in files])
-    if kept and last_change < now - 0.1: _keep(kept, listing, pixels)
-    return torch.from_numpy(pixels)
-
-def _keep(
-    path:Path,         # file to write, whole or not at all
-    listing:bytes,     # what must not change
-    pixels:np.ndarray, # what to keep
-)->None:
-    "Write pixels behind a hash of the listing and of themselves; where that is impossible, do without."
-    raw, part = io.BytesIO(), path.with_name(f".unfinished-{path.name}-{os.getpid()}")
-    np.save(raw, pixels, allow_pickle=False)
-    try:
-        part.write_bytes(sha256(listing + raw.getvalue()).digest() + raw.getvalue())
-        os.replace(part, path)
-    except OSError: part.unlink(missing_ok=True)
+from .data import read_images
 
 # %% ../nbs/02_similarity.ipynb #afdc62c8
 def load_digit(
@@ -67,12 +24,10 @@ def load_digit(
 
     Raises `ValueError` for a digit outside 0-9, and for a digit or split that has no images."""
     if digit not in range(10): raise ValueError(f"digit must be 0-9, got {digit}")
-    folder = os.path.abspath(Path(path)/split/str(digit))
-    files = [f"{folder}/{o}" for o in sorted(os.listdir(folder)) if o.endswith(".png")] if os.path.isdir(folder) else []
-    if not files:
+    try: return read_images(Path(path)/split/str(digit)).float().div_(255)
+    except FileNotFoundError:
         found = sorted(f"{o.parent.name}/{o.name}" for o in Path(path).glob("*/[0-9]"))
-        raise ValueError(f"no images in {split}/{digit}, found {', '.join(found) or 'no digit folders'}")
-    return _read_pixels(folder, files).float().div_(255)
+        raise ValueError(f"no images in {split}/{digit}, found {', '.join(found) or 'no digit folders'}") from None
 
 # %% ../nbs/02_similarity.ipynb #bd9180a6
 def show_pixels(

@@ -37,7 +37,7 @@ def right(path):
 
 def test_pixels_are_kept_and_not_read_again(path, monkeypatch):
     assert right(path) and len(kept(path)) == 1
-    monkeypatch.setattr("course_dl.similarity.PngImageFile", None)  # reading would fail
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile", None)  # reading would fail
     assert right(path)
 
 
@@ -73,7 +73,6 @@ def test_cache_that_cannot_be_written_is_no_error(path, monkeypatch):
     (path/"cache").write_text("a file where the folder should be")
     assert right(path)
     monkeypatch.setattr(data, "cache_folder", lambda: path/"no"/"such"/"folder")
-    monkeypatch.setattr("course_dl.similarity.cache_folder", lambda: path/"no"/"such"/"folder")
     assert right(path)
 
 

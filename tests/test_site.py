@@ -14,6 +14,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from conftest import ROOT, read
+from course_dl.exercises import lesson_exercises, solution_code
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 LISTED = [page for o in SITE["website"]["sidebar"]["contents"] for page in (o["contents"] if isinstance(o, dict) else [o])]
@@ -257,3 +258,21 @@ def test_an_inaccessible_page_is_found(tab):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     tab.set_content("<html lang=en><title>a</title><main><h1>b</h1><img src=c.png><p style='color: #aaa; background: #fff'>pale on white</p></main></html>")
     assert {o for o, _ in violations(axe, tab)} == {"image-alt", "color-contrast"}
+
+
+def test_exercises_show_task_stub_check_and_a_solution_that_opens(tab, site, soups, address):
+    "On the page as in the notebook: the same tasks in the same order, folded solutions, and what a check says to a stub."
+    lessons = [(page, o) for page, o in zip(PAGES, LISTED) if "02" <= o < "12"]
+    for page, o in lessons:
+        nb = read(ROOT/"nbs"/o)
+        part = soups[site/f"{page}.html"].select_one("section#exercises")
+        parts = lesson_exercises(nb)
+        assert [h.text.rstrip("#").split(". ", 1)[1] for h in part.select("h3")] == [e["title"] for e in parts], o
+        assert ["\n\n".join(pre.text.strip() for pre in d.select("pre")) for d in part.select("details")] == [solution_code(nb.cells[e["solution"]].source) for e in parts], o
+        assert part.text.count(": not started.") == len(parts), o
+    tab.goto(f"{address}/similarity.html")
+    solution = tab.locator("#exercises details").first
+    code = solution.locator("pre").first
+    assert not code.is_visible()
+    solution.locator("summary").click()
+    assert code.is_visible() and solution.get_attribute("open") is not None
