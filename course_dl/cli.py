@@ -100,8 +100,8 @@ def _state(
     slow:bool,        # are slow cells run too?
     surroundings:str, # what every run depends on
 )->str: # hash of all that its run depends on
-    import nbformat
-    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code" and not _skip(cell.source, slow)]
+    cells = [(o["cell_type"], "".join(o["source"])) for o in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    code = [source for kind, source in cells if kind == "code" and not _skip(source, slow)]
     return sha256("\n".join([*code, surroundings]).encode()).hexdigest()
 
 # %% ../nbs/30_cli.ipynb #7e41b0c3

@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+sys.modules.setdefault("rfc3987_syntax", None)  # nbformat would have jsonschema build a grammar of web addresses, for seconds, and never use it
 import nbdev.serve
 import nbformat
 import yaml
@@ -30,6 +31,7 @@ BLOB = f"{CFG.git_url}/blob/{CFG.branch}"
 TEXTS = {"benchmarks/README.md": "benchmarks", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}  # Markdown files that get a page
 
 
+@cache
 def sections(
 )->list: # pairs of a heading ("" for the top) and the notebooks under it, in the order of the site
     "Sections of the sidebar in `_quarto.yml`."
