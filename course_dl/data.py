@@ -396,14 +396,14 @@ def _image_data(
     return ImageData(x_train, y_train, x_test, y_test, classes if found else [str(i) for i in range(10)], source)
 
 def mnist(
-)->ImageData: # 60 000 images of digits for training, 10 000 for testing
+)->ImageData: # 60,000 images of digits for training, 10,000 for testing
     """MNIST's handwritten digits; prints one line that says where they come from.
 
     Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
     return _image_data("mnist", [str(i) for i in range(10)])
 
 def fashion_mnist(
-)->ImageData: # 60 000 images of clothes for training, 10 000 for testing
+)->ImageData: # 60,000 images of clothes for training, 10,000 for testing
     """Zalando's pictures of clothes, as hard as MNIST is easy; prints one line that says where they come from.
 
     Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
