@@ -194,7 +194,8 @@ def busy_row():
 def call(*words):
     "A command of the course, in seconds."
     start = time.perf_counter()
-    subprocess.run([sys.executable, *map(str, words)], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True)
+    if done.returncode: raise RuntimeError(done.stderr)
     return time.perf_counter() - start
 
 
