@@ -10,7 +10,6 @@ from course_dl.exercises import lesson_exercises, progress_table, read_progress,
 from nbclient import NotebookClient
 
 LESSONS = [o for o in NOTEBOOKS if "02" <= o.stem < "12"]
-PROVEN = []  # shown at the end of the run, see conftest.py
 
 
 def exercises(lesson): return import_module(f"course_dl.{lesson.stem[3:]}_checks").exercises
@@ -20,9 +19,9 @@ def exercises(lesson): return import_module(f"course_dl.{lesson.stem[3:]}_checks
 def lesson(request): return request.param
 
 
-def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson):
+def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson, record_property):
     rows = exercises(lesson).prove()
-    PROVEN.extend((lesson.stem, *o) for o in rows)
+    record_property("proven", [(lesson.stem, *o) for o in rows])  # shown at the end of the run, see conftest.py
     assert all(sum(name == o for name, _ in rows) >= 3 for o in exercises(lesson).all)
 
 
@@ -68,8 +67,7 @@ def copies(tmp_path_factory):
 
 @pytest.mark.parametrize("solved", [False, True], ids=["blank", "solved"])
 def test_copies_run(lesson, copies, solved, monkeypatch):
-    "On the sample: the solved copy passes every check, the blank one stops nowhere and says how to begin."
-    monkeypatch.delenv("COURSE_DL_DATA", raising=False)
+    "The solved copy passes every check, the blank one stops nowhere and says how to begin."
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     folder = copies/"solutions" if solved else copies
     nb = read(folder/lesson.name)
