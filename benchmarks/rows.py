@@ -92,19 +92,19 @@ def train(model):
 def cnn_rows(data, n):
     made = loaders(data.x_train[:n], data.y_train[:n], 1000, (1, 28, 28))
     names = ["this course", "pictures and DataLoader", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
-    yield Row(f"an epoch of `FashionCNN`, {n:,} images, batch 1,000", ways(made, names, train(FashionCNN)), "batches in memory", 1.05, time.perf_counter, close)
+    yield Row(f"an epoch of `FashionCNN`, {n:,} images, batch 1,000", ways(made, names, train(FashionCNN)), "batches in memory", 1.05, same=close)
     def whole(): return made["batches in memory"]()
     def limit():
         train(FashionCNN)(whole())
         return through(whole())
-    yield Row("its loader alone", ways(made, names[:-1], through) | {"that epoch": limit}, "that epoch", 0.02, time.perf_counter, torch.equal)
+    yield Row("its loader alone", ways(made, names[:-1], through) | {"that epoch": limit}, "that epoch", 0.02, same=torch.equal)
 
 
 def logistic_rows(data, n):
     def linear(): return nn.Linear(784, 10)
     made = loaders(data.x_train[:n], data.y_train[:n], 64, (784,))
     names = ["this course", "DataLoader(list(zip(x, y)))", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
-    yield Row(f"an epoch of logistic regression, {n:,} images, batch 64", ways(made, names, train(linear)), "batches in memory", 1.15, time.perf_counter, close)
+    yield Row(f"an epoch of logistic regression, {n:,} images, batch 64", ways(made, names, train(linear)), "batches in memory", 1.15, same=close)
     valid = made["batches in memory"]()[:1]
     def learner(dl):
         from fastai.basics import SGD, DataLoaders, Learner
@@ -113,7 +113,7 @@ def logistic_rows(data, n):
         learn = Learner(DataLoaders(dl, valid), model, loss_func=F.cross_entropy, opt_func=SGD, lr=0.01)
         with learn.no_logging(): learn.fit(1)
         return torch.cat([p.detach().flatten() for p in model.parameters()])
-    yield Row("the same in fastai's `Learner`", ways(made, names, learner), names[2], 0.5, time.perf_counter, close)
+    yield Row("the same in fastai's `Learner`", ways(made, names, learner), names[2], 0.5, same=close)
 
 
 # Files, maps and points
