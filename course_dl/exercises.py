@@ -74,6 +74,7 @@ def _show(
     if isinstance(o, Tensor):
         def text(v): return "[" + ", ".join(map(text, v)) + "]" if isinstance(v, list) else str(v) if isinstance(v, bool) else f"{v:.4g}"
         return f"tensor({text(o.tolist())})" if o.numel() <= 12 else f"a tensor of shape {tuple(o.shape)} that starts with {text(o.flatten()[:3].tolist())}"
+    if isinstance(o, (list, tuple)) and not hasattr(o, "_fields"): return ("[{}]" if isinstance(o, list) else "({})").format(", ".join(map(_show, o)))
     if isinstance(o, float): return f"{o:.6g}"
     text = re.sub(r" at 0x\w+", "", repr(o))
     return text if len(text) < 200 else text[:200]+"…"
