@@ -50,8 +50,10 @@ def draw(
     fig, axs = plt.subplots(1, 2, figsize=(7.4, 3.2))
     for ax, values, label in zip(axs, (seconds, megabytes), ("seconds an epoch", "megabytes at most")):
         ax.loglog(images, values, "o-", label="measured")
-        ax.loglog(images, [values[0]*n/images[0] for n in images], ":", label="in proportion to the data")
-        ax.set(xlabel="images", ylabel=label, xticks=images, xticklabels=[f"{n:,}" for n in images])
+        proportion = [values[0]*n/images[0] for n in images]
+        ax.loglog(images, proportion, ":", label="in proportion to the data")
+        ax.set(xlabel="images", ylabel=label, xticks=images, xticklabels=[f"{n:,}" for n in images],
+               yticks=proportion, yticklabels=[f"{o:.2g}" if o < 10 else f"{o:,.0f}" for o in proportion])
         ax.minorticks_off()
     axs[0].legend()
     fig.savefig(path, dpi=100, metadata={"Software": None})
