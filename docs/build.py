@@ -16,6 +16,7 @@ import nbdev.serve
 import nbformat
 import yaml
 from execnb.nbio import mk_cell
+from filelock import FileLock
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nbdev.frontmatter import _md2dict
@@ -217,6 +218,8 @@ def build_with_quarto():
 
 if __name__ == "__main__":
     out = Path(sys.argv[1] if len(sys.argv) > 1 else CFG.doc_path).resolve()
-    if shutil.which("quarto"): build_with_quarto()
-    elif code := build_with_sphinx(out): sys.exit(code)
+    WORK.parent.mkdir(exist_ok=True)
+    with FileLock(WORK.parent/"site.lock"):  # two calls at once share the folders they work in
+        if shutil.which("quarto"): build_with_quarto()
+        elif code := build_with_sphinx(out): sys.exit(code)
     print(f"The site is at {out/'index.html'}")
