@@ -54,8 +54,9 @@ class TensorLoader:
     def __iter__(self)->Iterator: # tuples of tensors, each of shape (bs, ...)
         tensors, n = self.dataset.tensors, len(self.dataset)
         if self.shuffle:
-            order = torch.randperm(n, generator=self.generator).to(tensors[0].device)
-            for batch in order.split(self.bs)[:len(self)]: yield tuple(t.index_select(0, batch) for t in tensors)
+            order = torch.randperm(n, generator=self.generator)[:len(self)*self.bs].to(tensors[0].device)
+            several = self.bs*max(1, 512//self.bs)  # one call for each tensor fetches some small batches
+            for part in order.split(several): yield from zip(*(t.index_select(0, part).split(self.bs) for t in tensors))
         else:
             for i in range(0, len(self)*self.bs, self.bs): yield tuple(t[i:i+self.bs] for t in tensors)
 
