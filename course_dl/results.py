@@ -6,7 +6,7 @@
 __all__ = ['claims', 'Claim', 'measure_claims', 'verdict', 'results_frame', 'plot_results', 'results_table']
 
 # %% ../nbs/20_results.ipynb #d02ae7bd
-import hashlib, importlib, inspect, io, json, os, sys
+import hashlib, inspect, io, json, os, re, sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -238,15 +238,33 @@ claims = [
 ]
 
 # %% ../nbs/20_results.ipynb #8ffe1965
+@lru_cache
+def _code(
+    o, # function or class
+)->str: # its source without comments; nothing for a class made by a call, like a named tuple
+    try: lines = [line.split("#")[0].rstrip() for line in inspect.getsource(o).splitlines()]
+    except OSError: return ""
+    return "\n".join(line for line in lines if line)
+
+def _code_behind(
+    o,          # a function or class; anything else has no code of the course
+    found:dict, # code by name, added to
+)->dict: # the same, with the code of `o` and of all it uses
+    o = inspect.unwrap(o)
+    if not (inspect.isfunction(o) or inspect.isclass(o)) or o.__qualname__ in found: return found
+    if o.__module__ == "course_dl.data" or o.__module__ != __name__ and not o.__module__.startswith("course_dl."): return found
+    found[o.__qualname__] = _code(o)
+    for word in re.findall(r"\w+", _code(o)): _code_behind(vars(sys.modules[o.__module__]).get(word), found)
+    return found
+
 def _code_hash(
     claim:Claim, # the claim whose code to hash
 )->str: # 12 hexadecimal digits
-    measure = claim.measure.func if isinstance(claim.measure, partial) else claim.measure
-    options = claim.measure.keywords if isinstance(claim.measure, partial) else {}
-    code = inspect.getsource(importlib.import_module(f"course_dl.{claim.lesson}")) + inspect.getsource(measure)
-    lines = [line.split("#")[0].rstrip() for line in code.splitlines()]
-    shown = {k: getattr(v, "__name__", type(v).__name__ if isinstance(v, nn.Module) else v) for k, v in options.items()}
-    return hashlib.sha256("\n".join([o for o in lines if o] + [str(shown)]).encode()).hexdigest()[:12]
+    measure = claim.measure if isinstance(claim.measure, partial) else partial(claim.measure)
+    code = _code_behind(measure.func, {})
+    for option in measure.keywords.values(): _code_behind(option, code)
+    options = {k: getattr(v, "__name__", type(v).__name__ if isinstance(v, nn.Module) else v) for k, v in measure.keywords.items()}
+    return hashlib.sha256(str([sorted(code.items()), options]).encode()).hexdigest()[:12]
 
 def _records_files(
 )->tuple: # where records are written, and where they are looked for
