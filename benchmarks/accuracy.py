@@ -12,36 +12,12 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start
+from course_dl.cnn import Bfloat16, FashionCNN, Flips, evaluate, fit, he_start, small_net
 from course_dl.core import default_device, seed_everything
 from course_dl.data import fashion_mnist, is_real, mnist_sample
 from course_dl.datasets import TensorLoader
 from course_dl.sgd import threes_and_sevens
 
-
-def block(n_in, n_out, size=3, stride=1):
-    return nn.Sequential(nn.Conv2d(n_in, n_out, size, stride, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
-
-class Shortcut(nn.Module):
-    def __init__(self, block):
-        super().__init__()
-        self.block = block
-
-    def forward(self, x): return x + self.block(x)
-
-def small_net():
-    return nn.Sequential(block(1, 32, size=4, stride=2), block(32, 64), nn.MaxPool2d(2),
-                         block(64, 96), Shortcut(block(96, 96)), Shortcut(block(96, 96)),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 10))
-
-class Bfloat16(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x):
-        fast = x.device.type == "cpu" and getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=fast): return self.model(x).float()
 
 def timed(model, dl, epochs, opt, loss_fn, lr):
     "Train with one cycle up to `lr`; the CPU and wall seconds."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from course_dl.cnn import FashionCNN
+from course_dl.cnn import Bfloat16, FashionCNN, small_net
 from course_dl.core import seed_everything
 from course_dl.data import cache_folder, fashion_mnist, mnist_sample
 from course_dl.datasets import TensorLoader
@@ -116,6 +116,42 @@ def logistic_rows(data, n):
     yield Row("the same in fastai's `Learner`", ways(made, names, learner), names[2], 0.5, same=close)
 
 
+class Unfolded(nn.Conv2d):
+    "A convolution as one matrix product: windows become columns."
+    def forward(self, x):
+        columns = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)
+        height, width = ((n + 2*p - k)//s + 1 for n, p, k, s in zip(x.shape[2:], self.padding, self.kernel_size, self.stride))
+        return (self.weight.flatten(1) @ columns).unflatten(2, (height, width))
+
+
+def step_row(
+    compiled:bool=True, # with torch.compile too? It needs a minute, and a compiler for C++
+    n:int=125,          # images in the batch
+):
+    "A step of training the better network, with the same weights and images in every way."
+    torch.manual_seed(seed)
+    x, y, start = torch.rand(n, 1, 28, 28), torch.randint(0, 10, (n,)), small_net().state_dict()
+    def step(wrap, layout=torch.contiguous_format):
+        net = small_net()
+        net.load_state_dict(start)
+        net = wrap(net).to(memory_format=layout)
+        def work():
+            net.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            return loss.detach()
+        return work
+    def unfolded(net):
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d): layer.__class__ = Unfolded
+        return net
+    last = torch.channels_last
+    ways = {"this course": step(Bfloat16, last), "float32": step(nn.Identity()), "bfloat16 alone": step(Bfloat16), "channels_last alone": step(nn.Identity(), last),
+            "unfold": step(unfolded)}
+    if compiled and shutil.which("g++"): ways["this course and torch.compile"] = step(lambda net: torch.compile(Bfloat16(net)), last)
+    return Row(f"a step of the better network, {n} images: bfloat16, channels_last", ways, "float32", 0.85, same=lambda a, b: torch.allclose(a, b, atol=0.05))
+
+
 # Files, maps and points
 
 
@@ -217,6 +253,7 @@ def speed_rows(
     data, path = fashion_mnist(), mnist_sample()
     n = min(n, len(data.x_train)//1000*1000)
     yield from cnn_rows(data, n)
+    yield step_row(compiled=n > 6_000)
     yield from logistic_rows(data, n)
     yield from picture_rows(path)
     yield map_row()
