@@ -184,23 +184,28 @@ def stage(
         if not (folder/name).exists() or (folder/name).read_bytes() != content: (folder/name).write_bytes(content)
 
 
-def stamp():
-    "A hash of what shapes every page: after a change in it, all are built anew."
-    shape = [*sorted(o for o in (ROOT/"docs").rglob("*") if o.is_file() and o.suffix != ".pyc"), ROOT/"_quarto.yml", ROOT/"settings.ini"]
-    return hashlib.sha256(b"".join(o.read_bytes() for o in shape)).hexdigest()
+def stamp(
+    *folders:Path, # with all they hold
+)->str: # a hash of these, and of what shapes every page
+    files = {o for folder in (ROOT/"docs", *folders) for o in folder.rglob("*") if o.is_file() and o.suffix != ".pyc"}
+    files |= {ROOT/o for o in ("_quarto.yml", "settings.ini", "constraints.txt")} | ({ROOT/o for o in TEXTS} if folders else set())
+    return hashlib.sha256(b"".join(str(o).encode() + o.read_bytes() for o in sorted(files))).hexdigest()
 
 
 def build_with_sphinx(
     out:Path, # folder of the finished site
 )->int: # exit code
-    "Build the site with Sphinx; a warning is an error."
-    kept = WORK/"stamp"
-    if not kept.exists() or kept.read_text() != stamp(): shutil.rmtree(WORK, ignore_errors=True)
-    stage(WORK/"source")
-    kept.write_text(stamp())
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs",
-                           "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
-    if done: return done
+    "Build what has changed with Sphinx; a warning is an error."
+    shape, whole, kept = stamp(), stamp(NBS, CFG.lib_path), WORK/"stamp"
+    before = kept.read_text().split() if kept.exists() else []
+    if before[:1] != [shape]: shutil.rmtree(WORK, ignore_errors=True)  # what shapes every page has changed: build all anew
+    if before != [shape, whole]:
+        stage(WORK/"source")
+        kept.write_text(shape)
+        done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs",
+                               "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
+        if done: return done
+        kept.write_text(f"{shape} {whole}")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static", "_sources", "webpack-macros.html", "*.map"))
     (out/".nojekyll").touch()  # GitHub Pages hides folders that begin with _
