@@ -54,6 +54,14 @@ def _quiet():
             yield
     finally: random.setstate(states[0]); np.random.set_state(states[1]); torch.set_rng_state(states[2])
 
+def _changed(
+    before, # an input
+    after,  # the same input after the attempt
+)->bool:    # was it written to?
+    if isinstance(before, (list, tuple)): return len(before) != len(after) or any(map(_changed, before, after))
+    if isinstance(before, Tensor): return before.shape != after.shape or not torch.equal(before, after)
+    return isinstance(before, (int, float, str)) and before != after
+
 def _observe(
     probe:Callable, # what to do with an attempt
     attempt,        # the learner's function, class or value
@@ -64,7 +72,7 @@ def _observe(
     with _quiet():
         try: result = probe(attempt, *args.values())
         except (Exception, SystemExit) as e: result = _Raised(type(e).__name__, str(e))
-    return result, [name for name, o in inputs.items() if isinstance(o, Tensor) and (o.shape != args[name].shape or not torch.equal(o, args[name]))]
+    return result, [name for name, o in inputs.items() if _changed(o, args[name])]
 
 # %% ../nbs/23_exercises.ipynb #0e616ba0
 def _show(
@@ -138,6 +146,13 @@ def _blank(
     steps = [o for o in dis.get_instructions(attempt) if o.opname in ("LOAD_CONST", "RETURN_CONST") or o.opname not in ("RESUME", "NOP", "CACHE", "RETURN_VALUE")]
     return len(steps) == 1 and steps[0].opname in ("LOAD_CONST", "RETURN_CONST") and steps[0].argval is None
 
+def _left_blank(
+    attempt, # a stub, or a class that is written in part
+)->str: # how far it is, in words
+    methods = {name: o for name, o in vars(attempt).items() if inspect.isfunction(o)} if inspect.isclass(attempt) else {}
+    blank = [f"`{name}`" for name, o in methods.items() if _blank(o)]
+    return "not started." if len(blank) == len(methods) else f"not finished: {' and '.join(blank)} {'holds' if len(blank) == 1 else 'hold'} nothing yet."
+
 # %% ../nbs/23_exercises.ipynb #d8ff9749
 @dataclass
 class Exercise:
@@ -206,10 +221,12 @@ class Exercise:
         if difference not in lines[0]: lines.append(difference)
         return Verdict(self.name, "wrong", "\n".join([*lines, f"Stuck? hint.{self.name}()"]))
 
+    def _not_started(self, attempt):
+        return Verdict(self.name, "not started", f"{_left_blank(attempt)}\nWrite your answer in place of the `...`, run that cell, then this one.\nStuck? hint.{self.name}()")
+
     def _judge(self, attempt):
         "The verdict, with no more of a message than what a typical wrong answer is told."
-        blank = Verdict(self.name, "not started", f"not started.\nWrite your answer in place of the `...`, run that cell, then this one.\nStuck? hint.{self.name}()")
-        if attempt is ...: return blank
+        if attempt is ...: return self._not_started(attempt)
         stop, n = time.monotonic() + self.seconds, 0
         for inputs in self._tries:
             if self._compare(self.reference, attempt, inputs): break
@@ -217,7 +234,7 @@ class Exercise:
             if time.monotonic() > stop: break
         if n and (n == len(self._tries) or time.monotonic() > stop):
             return Verdict(self.name, "right", "right." + (f" It agrees with the reference on {n} inputs." if self.inputs is not None else ""))
-        if _blank(attempt): return blank
+        if _blank(attempt): return self._not_started(attempt)
         return Verdict(self.name, "wrong", next((text for text, o in self.wrong.items() if not any(self._compare(o, attempt, inputs, words=True) for inputs in self._tries)), ""))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
