@@ -181,11 +181,13 @@ def map_row():
 def toy_row(n=1000):
     "A loop draws its points one by one, and so draws others: the centers of the clouds agree, not each point."
     def loop():
-        gen, points = order(), []
-        for i in range(n): points.append(torch.tensor([[-1.5, -2.], [1.5, 2.]][i%2]) + torch.randn(2, generator=gen))
-        return torch.stack(points)
-    def centers(x): return torch.stack([x[::2].mean(0), x[1::2].mean(0)])
-    return Row(f"toy data, {n:,} points", {"this course": lambda: get_toy_data(n)[0], "one point after the other": loop}, "one point after the other", 1/50,
+        gen, points, labels = order(), [], []
+        for i in range(n):
+            points.append(torch.tensor([[-1.5, -2.], [1.5, 2.]][i%2]) + torch.randn(2, generator=gen))
+            labels.append(torch.tensor(i%2))
+        return torch.stack(points), torch.stack(labels)
+    def centers(data): return torch.stack([data[0][data[1] == label].mean(0) for label in (0, 1)])
+    return Row(f"toy data, {n:,} points", {"this course": lambda: get_toy_data(n), "one point after the other": loop}, "one point after the other", 1/50,
                same=lambda a, b: torch.allclose(centers(a), centers(b), atol=0.3))
 
 
