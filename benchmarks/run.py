@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 
 import growth
 import rows
-from runner import machine, measure, table
+from runner import machine, measure, table, times
 
 HERE = Path(__file__).parent
 
@@ -24,11 +24,11 @@ def report(
     measured = [] if quick else list(rows.second_calls(rounds))
     for row in rows.speed_rows(6_000 if quick else 20_000):
         measured.append(measure(row, rounds))
-        print(table([row]).splitlines()[-1], flush=True)
+        print(table([row]).splitlines()[-1], times([row]).splitlines()[-1], sep="\n", flush=True)
     sizes = growth.growth([2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000], 1 if quick else rounds)
     one, two = growth.processes(1 if quick else rounds)
     text = [f"Measured on {machine()}. Each time is the median of {rounds} rounds, in which all ways of a row take turns; a ratio is the median of the rounds' ratios.",
-            table(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
+            table(measured), "The times behind the ratios:", times(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
             f"Two processes against one, the same work under accelerate: {two:.2f} s an epoch against {one:.2f} s, a ratio of {two/one:.2f}."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
     if accuracy and (HERE/"accuracy.py").exists():

@@ -47,7 +47,8 @@ def test_rounds_take_turns_and_ratios_are_medians(monkeypatch):
     runner.measure(row, 3)
     assert calls == ["this course", "loop"]*4 and row.seconds == {"this course": [1, 2, 3], "loop": [2, 1, 10]}
     assert runner.ratio(row, "this course", "loop") == 0.5 and runner.reached(row)
-    assert runner.table([row]).splitlines()[-1] == "| count | 2.00 s | loop: 2.00 s | 2 times as fast (loop) | ≥ 2 times as fast | yes |"
+    assert runner.table([row]).splitlines()[-1] == "| count | 2× | yes | ≥ 2× as fast as *loop* |"
+    assert runner.times([row]).splitlines()[-1] == "| count | 2.00 s | loop 2.00 s |"
 
 
 def test_process_of_its_own_reports_seconds_or_its_error():
