@@ -62,12 +62,11 @@ def accuracy_rows(
     for (what, recipe, options), on_real in zip(recipes, real):
         runs = [recipe(seed, *options) for seed in range(1 if quick else 3)]
         accuracy = [run[2] for run in runs]
-        rows.append({"what": what, "data": "real" if on_real else "embedded sample",
-                     "weights": f"{sum(p.numel() for p in runs[0][0].parameters()):,}", "epochs": runs[0][1],
-                     "accuracy": ", ".join(f"{a:.4f}" for a in accuracy),
-                     "median [min, max]": f"{median(accuracy):.4f} [{min(accuracy):.4f}, {max(accuracy):.4f}]",
+        rows.append({"what": what, "accuracy": f"{median(accuracy):.4f} [{min(accuracy):.4f}, {max(accuracy):.4f}]",
                      "CPU s": f"{median(run[3] for run in runs):.1f}", "wall s": f"{median(run[4] for run in runs):.1f}",
-                     "threads": torch.get_num_threads()})
+                     "epochs": runs[0][1], "weights": f"{sum(p.numel() for p in runs[0][0].parameters()):,}",
+                     "each seed": ", ".join(f"{a:.4f}" for a in accuracy), "threads": torch.get_num_threads(),
+                     "data": "real" if on_real else "embedded sample"})
     return rows
 
 def main():

@@ -35,7 +35,7 @@ def report(
         from accuracy import accuracy_rows
         found = accuracy_rows(quick)
         lines = [list(found[0]), ["---"]*len(found[0]), *(list(o.values()) for o in found)]
-        text.append("Accuracy for the time:\n\n" + "\n".join("| " + " | ".join(map(str, o)) + " |" for o in lines))
+        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + "\n".join("| " + " | ".join(map(str, o)) + " |" for o in lines))
     return "\n\n".join(text)
 
 
