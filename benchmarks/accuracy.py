@@ -17,6 +17,7 @@ from course_dl.core import default_device, seed_everything
 from course_dl.data import fashion_mnist, is_real, mnist_sample
 from course_dl.datasets import TensorLoader
 from course_dl.sgd import threes_and_sevens
+from runner import markdown
 
 
 def timed(model, dl, epochs, opt, loss_fn, lr):
@@ -73,7 +74,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one seed, and one epoch where an epoch takes long")
     rows = accuracy_rows(parser.parse_args().quick)
-    lines = [list(rows[0]), ["---"]*len(rows[0])] + [list(row.values()) for row in rows]
-    print(*("| " + " | ".join(map(str, line)) + " |" for line in lines), sep="\n")
+    print(markdown(list(rows[0]), (row.values() for row in rows)))
 
 if __name__ == "__main__": main()

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 
 import growth
 import rows
-from runner import machine, measure, table, times
+from runner import machine, markdown, measure, table, times
 
 HERE = Path(__file__).parent
 
@@ -31,11 +31,10 @@ def report(
             table(measured), "The times behind the ratios:", times(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
             f"Two processes against one, the same work under accelerate: {two:.2f} s an epoch against {one:.2f} s, a ratio of {two/one:.2f}."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
-    if accuracy and (HERE/"accuracy.py").exists():
+    if accuracy:
         from accuracy import accuracy_rows
         found = accuracy_rows(quick)
-        lines = [list(found[0]), ["---"]*len(found[0]), *(list(o.values()) for o in found)]
-        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + "\n".join("| " + " | ".join(map(str, o)) + " |" for o in lines))
+        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + markdown(list(found[0]), (o.values() for o in found)))
     return "\n\n".join(text)
 
 

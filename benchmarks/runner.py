@@ -65,27 +65,34 @@ def share_or_speed(
 def duration(seconds): return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds*1e3:.3g} ms"
 
 
+def markdown(
+    head:list, # names of the columns
+    lines,     # the cells of each line
+)->str: # a Markdown table
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"]*len(head), *lines])
+
+
 def table(
     rows:list, # measured rows
 )->str: # Markdown
     "The ratios that count, and whether they reach what they should."
-    lines = ["| what | ratio | reached | aim |", "|---|---|---|---|"]
+    lines = []
     for row in rows:
         found, aim = share_or_speed(ratio(row, "this course", row.against), row), share_or_speed(row.at_most, row)
         aim = f"≥ {aim} as fast as *{row.against}*" if "×" in aim else f"≤ {aim} times the time of *{row.against}*"
-        lines.append(f"| {row.what} | {found} | {'yes' if reached(row) else '**no**'} | {aim} |")
-    return "\n".join(lines)
+        lines.append([row.what, found, "yes" if reached(row) else "**no**", aim])
+    return markdown(["what", "ratio", "reached", "aim"], lines)
 
 
 def times(
     rows:list, # measured rows
 )->str: # Markdown
     "The medians behind the ratios."
-    lines = ["| what | this course | other ways |", "|---|---|---|"]
+    lines = []
     for row in rows:
-        others = "; ".join(f"{name} {duration(median(o))}" for name, o in row.seconds.items() if name != "this course")
-        lines.append(f"| {row.what} | {duration(median(row.seconds['this course']))} | {others} |")
-    return "\n".join(lines)
+        medians = {name: duration(median(o)) for name, o in row.seconds.items()}
+        lines.append([row.what, medians.pop("this course"), "; ".join(f"{name} {o}" for name, o in medians.items())])
+    return markdown(["what", "this course", "other ways"], lines)
 
 
 def machine(
