@@ -185,10 +185,9 @@ def stage(
 
 
 def stamp(
-    *folders:Path, # with all they hold
-)->str: # a hash of these, and of what shapes every page
-    files = {o for folder in (ROOT/"docs", *folders) for o in folder.rglob("*") if o.is_file() and o.suffix != ".pyc"}
-    files |= {ROOT/o for o in ("_quarto.yml", "settings.ini", "constraints.txt")} | ({ROOT/o for o in TEXTS} if folders else set())
+    *names:str, # files and folders in the top folder
+)->str: # a hash of the files, and of those in the folders
+    files = {o for name in names for o in (ROOT/name, *(ROOT/name).rglob("*")) if o.is_file() and o.suffix != ".pyc"}
     return hashlib.sha256(b"".join(str(o).encode() + o.read_bytes() for o in sorted(files))).hexdigest()
 
 
@@ -196,16 +195,16 @@ def build_with_sphinx(
     out:Path, # folder of the finished site
 )->int: # exit code
     "Build what has changed with Sphinx; a warning is an error."
-    shape, whole, kept = stamp(), stamp(NBS, CFG.lib_path), WORK/"stamp"
+    shape, rest, kept = stamp("docs", "_quarto.yml", "settings.ini", "constraints.txt"), stamp(NBS.name, CFG.lib_path.name, *TEXTS), WORK/"stamp"
     before = kept.read_text().split() if kept.exists() else []
     if before[:1] != [shape]: shutil.rmtree(WORK, ignore_errors=True)  # what shapes every page has changed: build all anew
-    if before != [shape, whole]:
+    if before != [shape, rest]:
         stage(WORK/"source")
         kept.write_text(shape)
         done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs",
                                "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
         if done: return done
-        kept.write_text(f"{shape} {whole}")
+        kept.write_text(f"{shape} {rest}")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static", "_sources", "webpack-macros.html", "*.map"))
     (out/".nojekyll").touch()  # GitHub Pages hides folders that begin with _
