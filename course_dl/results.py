@@ -260,9 +260,8 @@ def _code_behind(
 def _code_hash(
     claim:Claim, # the claim whose code to hash
 )->str: # 12 hexadecimal digits
-    measure = claim.measure if isinstance(claim.measure, partial) else partial(claim.measure)
-    code = _code_behind(measure.func, {})
-    for option in measure.keywords.values(): _code_behind(option, code)
+    measure, code = partial(claim.measure), {}
+    for o in (measure.func, *measure.keywords.values()): _code_behind(o, code)
     options = {k: getattr(v, "__name__", type(v).__name__ if isinstance(v, nn.Module) else v) for k, v in measure.keywords.items()}
     return hashlib.sha256(str([sorted(code.items()), options]).encode()).hexdigest()[:12]
 
