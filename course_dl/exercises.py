@@ -134,14 +134,17 @@ class Verdict:
         text = f"{dict(right='✓', wrong='✗').get(self.state, '○')} {self.name}: {self.message}"
         return "\n".join(textwrap.fill(line, 76, subsequent_indent=" "*4*line.startswith(" "), break_long_words=False, break_on_hyphens=False) for line in text.splitlines())
 
+def _parts(
+    attempt, # a function, class or value
+)->dict: # what a class has of its own, by name
+    return {name: o for name, o in vars(attempt).items() if inspect.isfunction(o) or not name.startswith("__")} if inspect.isclass(attempt) else {}
+
 def _blank(
     attempt, # a function, class or value
 )->bool: # is it the stub, or a part of it?
     "Tell a stub: `...`, a function that only returns nothing, a class with such a function."
     if attempt is ...: return True
-    if inspect.isclass(attempt):
-        written = [o for name, o in vars(attempt).items() if inspect.isfunction(o) or not name.startswith("__")]
-        return not written or any(map(_blank, written))
+    if inspect.isclass(attempt): return not _parts(attempt) or any(map(_blank, _parts(attempt).values()))
     if not inspect.isfunction(attempt): return False
     steps = [o for o in dis.get_instructions(attempt) if o.opname in ("LOAD_CONST", "RETURN_CONST") or o.opname not in ("RESUME", "NOP", "CACHE", "RETURN_VALUE")]
     return len(steps) == 1 and steps[0].opname in ("LOAD_CONST", "RETURN_CONST") and steps[0].argval is None
@@ -149,9 +152,8 @@ def _blank(
 def _left_blank(
     attempt, # a stub, or a class that is written in part
 )->str: # how far it is, in words
-    methods = {name: o for name, o in vars(attempt).items() if inspect.isfunction(o)} if inspect.isclass(attempt) else {}
-    blank = [f"`{name}`" for name, o in methods.items() if _blank(o)]
-    return "not started." if len(blank) == len(methods) else f"not finished: {' and '.join(blank)} {'holds' if len(blank) == 1 else 'hold'} nothing yet."
+    blank = [f"`{name}`" for name, o in _parts(attempt).items() if _blank(o)]
+    return "not started." if len(blank) == len(_parts(attempt)) else f"not finished: {' and '.join(blank)} {'holds' if len(blank) == 1 else 'hold'} nothing yet."
 
 # %% ../nbs/23_exercises.ipynb #d8ff9749
 @dataclass
