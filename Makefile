@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
 	@$(BIN)/course_dl results
-	@$(BIN)/python docs/build.py
+	@$(MAKE) -s docs
 	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
 
 test: env ## run every notebook as a test, then the tests of the package
@@ -28,7 +28,10 @@ notebooks: env ## run the notebooks on real data, slow cells too, and store thei
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
-docs: env ## turn the notebooks and their stored outputs into a site, in _docs
+docs: _docs/index.html ## turn the notebooks and their stored outputs into a site, in _docs
+	@echo "The site is at $(CURDIR)/_docs/index.html"
+
+_docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
 	$(BIN)/python docs/build.py
 
 site: docs ## serve the site on http://localhost:8000

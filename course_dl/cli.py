@@ -126,6 +126,7 @@ def _remember(
     except (OSError, DataError): pass
 
 # %% ../nbs/30_cli.ipynb #d76b3875
+#: The command line, a Typer application.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Deep learning from pixels to a trained network: check the machine, fetch data, run lessons, read results, do exercises.")
 

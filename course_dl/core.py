@@ -122,7 +122,7 @@ def _declare_torchvision_ops(
         for op in ("nms", "qnms"): _torchvision_ops.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return "declared"
 
-torchvision_state = _declare_torchvision_ops()
+torchvision_state = _declare_torchvision_ops()  #: "fine", "absent", or "declared" where its compiled operators do not load
 
 # %% ../nbs/00_core.ipynb #bdc0babe
 def lessons_folder(

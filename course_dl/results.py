@@ -204,6 +204,7 @@ def _cnn(
     return evaluate(model, TensorLoader(x_test, y_test, bs=1000))["accuracy"]
 
 # %% ../nbs/20_results.ipynb #ac01f1d3
+#: Every figure that is measured, in the order of the lessons.
 claims = [
     Claim("similarity-3", "similarity", "nearest ideal digit, L1: validation 3s", .9168, 4, partial(_nearest_ideal, which=0), random=False),
     Claim("similarity-7", "similarity", "nearest ideal digit, L1: validation 7s", .9854, 4, partial(_nearest_ideal, which=1), random=False),

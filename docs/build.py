@@ -1,218 +1,136 @@
 """Build the site into `_docs`: with Quarto where it is installed, with Sphinx where it is not.
 
 Both start from nbdev's processed notebooks and the order and sections of `_quarto.yml`."""
-import base64
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from functools import cache
+import tempfile
+from base64 import b64decode
 from pathlib import Path
 
-sys.modules.setdefault("rfc3987_syntax", None)  # nbformat would have jsonschema build a grammar of web addresses, for seconds, and never use it
 import nbdev.serve
-import nbformat
 import yaml
-from execnb.nbio import mk_cell
-from filelock import FileLock
+from execnb.nbio import mk_cell, read_nb, write_nb
 from nbdev.config import get_config
-from nbdev.doclinks import _nbpath2html
-from nbdev.frontmatter import _md2dict
 from nbdev.processors import FilterDefaults
-from nbformat.v4 import new_markdown_cell
 
 ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT/"build"/"site"  # what Sphinx reads, and what it remembers between two calls
 os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
 CFG = get_config()
-NBS = CFG.nbs_path
 BLOB = f"{CFG.git_url}/blob/{CFG.branch}"
-TEXTS = {"benchmarks/README.md": "benchmarks", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}  # Markdown files that get a page
 
 
-@cache
-def sections(
-)->list: # pairs of a heading ("" for the top) and the notebooks under it, in the order of the site
-    "Sections of the sidebar in `_quarto.yml`."
-    contents = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
-    return [("", [o for o in contents if isinstance(o, str)]), *((o["section"], o["contents"]) for o in contents if isinstance(o, dict))]
+def page_name(notebook): return re.sub(r"^\d+_|\.ipynb$", "", notebook)  # as nbdev has it
 
 
-def page_name(notebook): return _nbpath2html(Path(notebook)).stem
-
-
-def pages(): return {page_name(o): o for _, names in sections() for o in names}
-
-
-@cache
-def read(name): return nbformat.read(NBS/name, as_version=4)
+SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+SECTIONS = {"": [o for o in SIDEBAR if isinstance(o, str)], **{o["section"]: o["contents"] for o in SIDEBAR if isinstance(o, dict)}}
+NOTEBOOKS = {page_name(o): o for names in SECTIONS.values() for o in names}
+TEXTS = {"benchmarks": "benchmarks/README.md", "contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md"}
+FILES = {**{page: f"nbs/{o}" for page, o in NOTEBOOKS.items()}, **TEXTS}  # what each page is made from
 
 
 class CourseFilter(FilterDefaults):
-    "nbdev's filter, which here keeps what a reader needs: the text under the title, and the code that is exported."
+    "nbdev's filter, which here leaves exported code in sight."
     def __call__(self, nb):
-        first = next(o for o in nb.cells if o.cell_type == "markdown")
-        title = re.match(r"#\s+.+\n+(>.*(?:\n|$))?", first.source)
-        if title and (rest := first.source[title.end():].strip()):  # nbdev takes the whole cell for front matter
-            first.source = title[0].strip()
-            nb.cells.insert(nb.cells.index(first)+1, mk_cell(rest, "markdown"))
-            for i, o in enumerate(nb.cells): o.idx_ = i
-        for o in nb.cells:
-            if o.cell_type == "code": o.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", o.source, flags=re.M)
+        for o in nb.cells: o.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", o.source, flags=re.M)
         return super().__call__(nb)
 
 
 class QuartoFilter(CourseFilter):
-    "With links to the top folder, which has no pages there, led to GitHub."
-    def __call__(self, nb):
-        for o in nb.cells:
-            if o.cell_type == "markdown": o.source = o.source.replace("](../", f"]({BLOB}/")
-        return super().__call__(nb)
+    def xtra_procs(self): return [github_links]
 
 
 class SphinxFilter(CourseFilter):
     "Without the documentation of symbols, which gets a page of its own; so nothing is imported or run."
-    def base_procs(self): return [o for o in super().base_procs() if o.__name__ not in ("add_show_docs", "exec_show_docs", "mv_exports", "insert_warning")]
+    def base_procs(self): return [o for o in super().base_procs() if o.__name__ not in ("FrontmatterProc", "add_show_docs", "exec_show_docs", "mv_exports", "add_fold")]
+    def xtra_procs(self): return [sphinx_cell]
 
 
-def local_link(
-    link:str,    # target of a link or picture
-    folder:Path, # folder that the link starts in
-)->str: # the target on the site
-    "A link between files of the repository as one between pages; what has no page is linked on GitHub."
-    docs = f"{CFG.doc_host}{CFG.doc_baseurl}/"
-    if link.startswith(docs):  # nbdev's link to a symbol
-        return "#" + CFG.lib_name + "." + link.removeprefix(docs).replace(".html#", ".")
-    if re.match(r"\w+:|#", link): return link
-    target, _, anchor = link.partition("#")
-    place, anchor = (folder/target).resolve(), anchor and "#"+anchor.lower()
-    if not place.exists() or not place.is_relative_to(ROOT): return link
-    path = place.relative_to(ROOT).as_posix()
-    if place.parent == NBS.resolve() and place.name in pages().values(): return f"{page_name(place.name)}.ipynb{anchor}"
-    if path in TEXTS: return f"{TEXTS[path]}.md{anchor}"
-    if place.is_relative_to(NBS.resolve()/"images"): return f"images/{place.name}"
-    return f"{BLOB if place.is_file() else BLOB.replace('/blob/', '/tree/')}/{path}"
+def github_links(cell):
+    "Lead links to the top folder, which has no pages with Quarto, to GitHub."
+    if cell.cell_type == "markdown": cell.source = cell.source.replace("](../", f"]({BLOB}/")
+
+
+def sphinx_cell(cell):
+    "Local links, no directives, a text for each picture; and a pandas Styler that sets no style is a plain table."
+    if cell.cell_type == "markdown": cell.source = local_text(cell.source, "nbs")
+    else:
+        if alt := re.search(r"^#\|\s*fig-alt:\s*(.+)$", cell.source, flags=re.M): cell.metadata["mystnb"] = {"image": {"alt": alt[1]}}
+        cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M)
+        for o in cell.outputs:
+            if html := o.get("data", {}).get("text/html"): o.data["text/html"] = re.sub(r'<style type="text/css">\s*</style>\s*<table ', '<table class="dataframe" ', "".join(html))
 
 
 def local_text(
-    text:str,    # Markdown
-    folder:Path, # folder of the file it stands in
-)->str: # Markdown for the site
-    "Links and pictures as the site has them: the Colab badge is a local copy, other badges go."
+    text:str,   # Markdown
+    folder:str, # folder that its links start in
+)->str:         # Markdown for the site
+    "Links between files of the repository as links between pages; what has no page is on GitHub. Badges are local, or go."
+    def link(found):
+        if re.match(r"\w+:|#", found[1]): return found[0]
+        path, _, anchor = found[1].partition("#")
+        path = os.path.normpath(f"{folder}/{path}")
+        if path.startswith("nbs/images/"): return f"]({path[4:]})"
+        page = next((page for page, o in FILES.items() if o == path), None)
+        return f"]({page}{Path(path).suffix}{anchor and '#'+anchor.lower()})" if page else f"]({BLOB}/{path})"
     text = text.replace("https://colab.research.google.com/assets/colab-badge.svg", "images/colab.svg")
     text = re.sub(r"\[!\[[^\]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
-    text = re.sub(rf"\[(`[^`]+`)\]\({CFG.doc_host}{CFG.doc_baseurl}/\w+\.html#(?:\w+\.)*_\w+\)", r"\1", text)  # private names have no entry
+    text = re.sub(rf"\[`([\w.]+)`\]\({CFG.doc_host}{CFG.doc_baseurl}/(\w+)\.html#[\w.]+\)", rf"[`\1`](#{CFG.lib_name}.\2.\1)", text)  # nbdev's links to symbols
     parts = re.split(r"(```.*?```)", text, flags=re.S)  # code stays as it is
-    parts[::2] = [re.sub(r"\]\(([^)\s]+)\)", lambda m: f"]({local_link(m[1], folder)})", o) for o in parts[::2]]
-    return "".join(parts)
+    return "".join(o if o.startswith("```") else re.sub(r"\]\(([^)\s]+)\)", link, o) for o in parts)
 
 
-def fig_alt(cell): return next(iter(re.findall(r"^#\|\s*fig-alt:\s*(.+)$", cell.source, flags=re.M)), "")
+def title(nb): return re.match(r"# (.+?)(?:: .*)?\n", nb.cells[0].source)[1].replace("`", "")
 
 
-def staged(
-    notebook:str, # name of a notebook
-)->nbformat.NotebookNode: # the notebook as Sphinx reads it
-    "One processed notebook: title back in place, directives gone, each picture with its text."
-    nb = nbformat.read(ROOT/"_proc"/notebook, as_version=4)
-    front = yaml.safe_load(nb.cells.pop(0).source.strip().strip("-"))
-    cells = [new_markdown_cell(f"# {front['title']}\n\n> {front.get('description', '')}")]
-    for c in nb.cells:
-        if c.cell_type == "markdown": c.source = local_text(c.source, NBS)
-        else:
-            c.metadata = {"mystnb": {"image": {"alt": alt}}} if (alt := fig_alt(c)) else {}
-            c.source = re.sub(r"^#\|.*\n?", "", c.source, flags=re.M).strip()
-            for o in c.outputs:  # a pandas Styler that sets no style is a plain table
-                if html := o.get("data", {}).get("text/html"): o.data["text/html"] = re.sub(r'<style type="text/css">\s*</style>\s*<table ', '<table class="dataframe" ', html)
-            # Where nbdev's own pages have the documentation of a symbol, ours have its code.
-            names = [o for o in re.findall(r"^(?:def|class) ([a-z]\w*)", c.source, flags=re.M | re.I) if o.lower() != o or "_" in o]
-            if names: cells.append(new_markdown_cell("".join(f'<span id="{o}"></span>' for o in names)))
-        if c.source or c.get("outputs"): cells.append(c)
-    nb.cells = cells
-    nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    for i, o in enumerate(cells): o["id"] = f"c{i}"
-    return nb
-
-
-def gallery(
-)->tuple: # Markdown, and the pictures by name
-    "A card for each lesson, with its first picture."
-    cards, files = [], {}
-    for notebook in dict(sections())["Lessons"]:
-        nb, page = read(notebook), page_name(notebook)
-        about = _md2dict(nb.cells[0].source)
-        card = f":::{{grid-item-card}} {about['title']}\n:link: {page}\n:link-type: doc\n"
-        pictures = [(o.data["image/png"], fig_alt(c)) for c in nb.cells if fig_alt(c) for o in c.outputs if "image/png" in o.get("data", {})]
-        for picture, alt in pictures[:1]:
-            files[f"images/{page}.png"] = base64.b64decode(picture)
-            card += f":img-top: images/{page}.png\n:img-alt: {alt}\n"
-        cards.append(f"{card}\n{about.get('description', '')}\n:::\n")
-    return "::::{grid} 1 2 2 3\n:gutter: 3\n\n" + "\n".join(cards) + "::::", files
-
-
-def toctrees():
-    "The sidebar, as hidden tables of contents."
-    more = ("Project", ["api.md", *(f"{o}.md" for o in TEXTS.values())])
-    for title, names in [*sections(), more]:
-        entries = "\n".join("Home <self>" if o == CFG.readme_nb else page_name(o) for o in names)
-        yield f"```{{toctree}}\n:hidden:\n{':caption: '+title if title else ''}\n\n{entries}\n```"
+def card(page, nb, folder):
+    "A lesson on the first page, with its first picture, which goes to a folder."
+    heading, *_, about = nb.cells[0].source.split("\n")
+    alt, png = next((c.metadata["mystnb"]["image"]["alt"], o.data["image/png"]) for c in nb.cells if "mystnb" in c.metadata for o in c.outputs if "image/png" in o.get("data", {}))
+    (folder/f"{page}.png").write_bytes(b64decode("".join(png)))
+    return f":::{{grid-item-card}} {heading[2:]}\n:link: {page}\n:link-type: doc\n:img-top: images/{page}.png\n:img-alt: {alt}\n\n{about[2:]}\n:::\n"
 
 
 def stage(
-    folder:Path, # folder that Sphinx reads
+    folder:Path, # does not exist yet
 )->None:
-    "Write what Sphinx reads, but only files that have changed, so that only their pages are built again."
-    from api import api_page
-    nbdev.serve.FilterDefaults = SphinxFilter
-    nbdev.serve.proc_nbs(n_workers=0, force=True)
-    cards, files = gallery()
-    for page, notebook in pages().items():
-        nb = staged(notebook)
-        if notebook == CFG.readme_nb:
-            for o in nb.cells:  # the pictures close the section on the lessons
-                if o.cell_type == "markdown": o.source = re.sub(r"^## Lessons\n.*?(?=^## |\Z)", lambda m: f"{m[0].strip()}\n\n{cards}\n\n", o.source, flags=re.M | re.S)
-            nb.cells += [new_markdown_cell(o, id=f"t{i}") for i, o in enumerate(toctrees())]
-        files[f"{page}.ipynb"] = nbformat.writes(nb).encode()
-    for name, page in TEXTS.items(): files[f"{page}.md"] = local_text((ROOT/name).read_text(encoding="utf-8"), (ROOT/name).parent).encode()
-    files["api.md"] = api_page().encode()
-    files["images/colab.svg"] = (ROOT/"docs"/"colab.svg").read_bytes()
-    for o in (NBS/"images").glob("*"): files[f"images/{o.name}"] = o.read_bytes()
-    for name, content in files.items():
-        (folder/name).parent.mkdir(parents=True, exist_ok=True)
-        if not (folder/name).exists() or (folder/name).read_bytes() != content: (folder/name).write_bytes(content)
-
-
-def stamp(
-    *names:str, # files and folders in the top folder
-)->str: # a hash of the files, and of those in the folders
-    files = {o for name in names for o in (ROOT/name, *(ROOT/name).rglob("*")) if o.is_file() and o.suffix != ".pyc"}
-    return hashlib.sha256(b"".join(str(o).encode() + o.read_bytes() for o in sorted(files))).hexdigest()
+    "Write what Sphinx reads."
+    shutil.copytree(CFG.nbs_path/"images", folder/"images")
+    shutil.copy(ROOT/"docs"/"_static"/"colab.svg", folder/"images")
+    nbs = {page: read_nb(CFG.nbs_path/o) for page, o in NOTEBOOKS.items()}
+    for nb in nbs.values():
+        SphinxFilter()(nb)
+        nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    index = nbs["index"].cells
+    cards = "\n".join(card(page_name(o), nbs[page_name(o)], folder/"images") for o in SECTIONS["Lessons"])
+    index.insert(1+next(i for i, o in enumerate(index) if o.source.startswith("## Lessons")), mk_cell(f"::::{{grid}} 1 2 2 3\n:gutter: 3\n\n{cards}\n::::", "markdown"))
+    for name, names in {**SECTIONS, "Project": ["api", *TEXTS]}.items():  # the sidebar
+        entries = "\n".join("Home <self>" if o == "index.ipynb" else page_name(o) for o in names)
+        index.append(mk_cell(f"```{{toctree}}\n:hidden:\n{name and ':caption: '+name}\n\n{entries}\n```", "markdown"))
+    for page, nb in nbs.items(): write_nb(nb, folder/f"{page}.ipynb")
+    for page, o in TEXTS.items(): (folder/f"{page}.md").write_text(local_text((ROOT/o).read_text(encoding="utf-8"), Path(o).parent), encoding="utf-8")
+    modules = [f"## {CFG.lib_name}.{page}\n\nFrom [{title(nb)}]({page}.ipynb).\n\n```{{eval-rst}}\n.. automodule:: {CFG.lib_name}.{page}\n```\n"
+               for page, nb in nbs.items() if (CFG.lib_path/f"{page}.py").exists() and not page.endswith("_checks")]
+    (folder/"api.md").write_text("\n".join(["# API reference\n\n> Every name the lessons export, one module for each notebook.\n", *modules]), encoding="utf-8")
 
 
 def build_with_sphinx(
     out:Path, # folder of the finished site
-)->int: # exit code
-    "Build what has changed with Sphinx; a warning is an error."
-    shape, rest, kept = stamp("docs", "_quarto.yml", "settings.ini", "constraints.txt"), stamp(NBS.name, CFG.lib_path.name, *TEXTS), WORK/"stamp"
-    before = kept.read_text().split() if kept.exists() else []
-    if before[:1] != [shape]: shutil.rmtree(WORK, ignore_errors=True)  # what shapes every page has changed: build all anew
-    if before != [shape, rest]:
-        stage(WORK/"source")
-        kept.write_text(shape)
-        done = subprocess.run([sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-c", "docs",
-                               "-d", WORK/"doctrees", WORK/"source", WORK/"html"]).returncode
-        if done: return done
-        kept.write_text(f"{shape} {rest}")
-    shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(WORK/"html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static", "_sources", "webpack-macros.html", "*.map"))
+)->None:
+    "A warning is an error, and only a whole site takes the place of an earlier one."
+    from sphinx.cmd.build import main
+    with tempfile.TemporaryDirectory() as folder:
+        stage(Path(folder)/"source")
+        if code := main(["-q", "-W", "--keep-going", "-c", "docs", "-d", f"{folder}/doctrees", f"{folder}/source", f"{folder}/html"]): sys.exit(code)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(f"{folder}/html", out, ignore=shutil.ignore_patterns(".buildinfo*", "objects.inv", "_sphinx_design_static", "_sources", "webpack-macros.html", "*.map"))
     (out/".nojekyll").touch()  # GitHub Pages hides folders that begin with _
-    return 0
 
 
 def build_with_quarto():
-    "Build the site with nbdev and Quarto."
     from nbdev.quarto import nbdev_docs
     subprocess.run([sys.executable, "docs/readme.py"], check=True)  # newer than index.ipynb: nbdev leaves it alone
     nbdev.serve.FilterDefaults = QuartoFilter
@@ -221,9 +139,5 @@ def build_with_quarto():
 
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else CFG.doc_path).resolve()
-    WORK.parent.mkdir(exist_ok=True)
-    with FileLock(WORK.parent/"site.lock"):  # two calls at once share the folders they work in
-        if shutil.which("quarto"): build_with_quarto()
-        elif code := build_with_sphinx(out): sys.exit(code)
-    print(f"The site is at {out/'index.html'}")
+    if shutil.which("quarto"): build_with_quarto()
+    else: build_with_sphinx(Path(sys.argv[1] if len(sys.argv) > 1 else CFG.doc_path).resolve())

@@ -1,20 +1,25 @@
 "How Sphinx builds the site: see build.py, which calls it."
+import ast
+import os
 import re
 import sys
 from pathlib import Path
 
+sys.modules.setdefault("rfc3987_syntax", None)  # nbformat would have jsonschema build a grammar of web addresses, for seconds, and never use it
+sys.path[:0] = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
+from build import CFG, FILES, NOTEBOOKS, title
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
+from execnb.nbio import read_nb
+from fastcore.docments import docments
+from nbdev.doclinks import NbdevLookup
 from PIL import Image
 from sphinx.util import logging
 
-sys.path.insert(0, str(Path(__file__).parent))
-from build import CFG, NBS, TEXTS, pages, read
-
 logger = logging.getLogger(__name__)
 project, author, copyright = CFG.title, CFG.author, CFG.copyright
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "sphinx_copybutton", "sphinx_design"]
 root_doc = "index"
 nb_execution_mode = "off"
 nb_merge_streams = True
@@ -27,6 +32,15 @@ html_title = CFG.title
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"
+default_role = "py:obj"
+autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+html_extra_path = [str(CFG.nbs_path/o) for o in NOTEBOOKS.values()]
+html_domain_indices = False
 html_copy_source = False
 html_use_index = False
 html_show_sphinx = False
@@ -40,44 +54,63 @@ html_theme_options = dict(
     article_header_start=[], article_footer_items=["last-run"], footer_start=["copyright"], footer_end=[], show_toc_level=2,
     back_to_top_button=False, search_bar_text="Search the course")
 
+NBS = {page: read_nb(CFG.nbs_path/o) for page, o in NOTEBOOKS.items()}
+CODE = {page: [o for c in nb.cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M) for o in ast.walk(ast.parse(c.source))]
+        for page, nb in NBS.items() if not page.endswith("_checks")}
 
-def last_run(notebook):
-    "What a notebook's stored outputs were made with; nothing, if it does not say."
-    o = read(notebook).metadata.get("last_run")
-    return f"Last run {o.date} with torch {o.torch}, fastai {o.fastai}. Device: {o.device}." + (f" Data: {o.data}." if o.data else "") if o else ""
+
+def users(module, name):
+    "Pages that import from a module and load a name."
+    for page, code in CODE.items():
+        if any(isinstance(o, ast.ImportFrom) and o.module == module for o in code) and any(isinstance(o, ast.Name) and o.id == name for o in code): yield page
+
+
+def linkcode_resolve(domain, info): return NbdevLookup().code(info["fullname"])
+
+
+def describe(app, what, path, symbol, options, lines):
+    "A docstring, then what the parameters mean, then where the symbol is built and used."
+    def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
+    lines[:] = [] if what == "module" else [rst(o) for o in lines]
+    if what in ("function", "class", "method"):
+        rows = [(f"``{o}``" if o != "return" else "**returns**", rst(d.docment.replace("\n", " "))) for o, d in docments(symbol, full=True).items() if isinstance(d.docment, str)]
+        lines += ["", ".. list-table::", "   :header-rows: 1", ""]*bool(rows)
+        for row in [("parameter", "meaning")]*bool(rows) + rows: lines += [f"   * - {row[0]}", f"     - {row[1]}"]
+    lib, module, *names = path.split(".")
+    if len(names) == 1:
+        built = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
+        used = ", ".join(f":doc:`{title(NBS[o])} <{o}>`" for o in users(f"{lib}.{module}", names[0]))
+        lines += ["", " · ".join(built + [f"used in {used}"]*bool(used)), ""]
+
+
+def with_anchors(body):
+    "The first definition of a name in the code of a page can be linked to."
+    ids = set(re.findall(r' id="([^"]+)"', body))
+    def anchor(found):
+        if found[2] in ids: return found[0]
+        ids.add(found[2])
+        return f'{found[1]} id="{found[2]}">{found[2]}<'
+    return re.sub(r'((?:^|<pre>)(?:<span></span>)?<span class="k">(?:def|class)</span><span class="w"> </span><span class="n[fc]")>(\w+)<', anchor, body, flags=re.M)
 
 
 def with_stills(app, body):
     "For those who ask for less motion, films show their last picture."
     def still(found):
-        path = next((path for path, name in app.builder.images.items() if name == found[1]), None)
-        if not path: return found[0]
-        with Image.open(Path(app.srcdir)/path) as film:
-            if getattr(film, "n_frames", 1) == 1: return found[0]
-            film.seek(film.n_frames-1)
-            (Path(app.outdir)/"_images").mkdir(exist_ok=True)
-            film.convert("RGB").save(Path(app.outdir)/"_images"/f"still-{found[1]}")
+        film = Image.open(Path(app.srcdir)/next(path for path, name in app.builder.images.items() if name == found[1]))
+        if getattr(film, "n_frames", 1) == 1: return found[0]
+        film.seek(film.n_frames-1)
+        (app.outdir/"_images").mkdir(exist_ok=True)
+        film.convert("RGB").save(app.outdir/"_images"/f"still-{found[1]}")
         return f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="_images/still-{found[1]}">{found[0]}</picture>'
     return re.sub(r'<img [^>]*src="_images/([^"]+\.png)"[^>]*>', still, body)
 
 
 def page_context(app, page, template, context, doctree):
     "What the templates need to know of a page."
-    if "body" in context: context["body"] = with_stills(app, context["body"])
-    if notebook := pages().get(page):
-        path = f"{CFG.nbs_path.name}/{notebook}"
-        context.update(notebook=notebook, last_run=last_run(notebook),
-                       colab=f"https://colab.research.google.com/github/{CFG.user}/{CFG.repo}/blob/{CFG.branch}/{path}")
-    else: path = next((o for o, name in TEXTS.items() if name == page), None)
-    if path: context["edit_url"] = f"{CFG.git_url}/edit/{CFG.branch}/{path}"
-
-
-def copy_notebooks(app, error):
-    "The notebooks themselves, to download."
-    if error or app.builder.name != "html": return
-    folder = Path(app.outdir)/"notebooks"
-    folder.mkdir(exist_ok=True)
-    for o in pages().values(): (folder/o).write_bytes((NBS/o).read_bytes())
+    if "body" in context: context["body"] = with_anchors(with_stills(app, context["body"]))
+    if page in FILES: context["edit_url"] = f"{CFG.git_url}/edit/{CFG.branch}/{FILES[page]}"
+    if page in NOTEBOOKS: context.update(notebook=NOTEBOOKS[page], last_run=NBS[page].metadata.get("last_run"),
+                                         colab=f"https://colab.research.google.com/github/{CFG.user}/{CFG.repo}/blob/{CFG.branch}/{FILES[page]}")
 
 
 def math(block):
@@ -93,5 +126,5 @@ def math(block):
 def setup(app):
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
     app.connect("html-page-context", page_context)
-    app.connect("build-finished", copy_notebooks)
+    app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

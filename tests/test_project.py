@@ -116,8 +116,8 @@ def test_links_point_at_something(path):
 def test_each_notebook_has_its_own_colab_badge(notebook):
     if notebook.stem == "index": return
     badge = f"https://colab.research.google.com/github/{SETTINGS['user']}/{SETTINGS['repo']}/blob/main/nbs/{notebook.name}"
-    assert badge in read(notebook).cells[0].source
-    assert f"git+https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}" in "".join(c.source for c in read(notebook).cells[1:3])
+    assert badge in read(notebook).cells[1].source
+    assert f"git+https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}" in "".join(c.source for c in read(notebook).cells[2:4])
 
 
 def test_readme_is_what_the_index_generates():
