@@ -70,9 +70,9 @@ def local_text(
 )->str:         # Markdown for the site
     "Links between files of the repository as links between pages; what has no page is on GitHub. Badges are local, or go."
     def link(found):
-        if re.match(r"\w+:|#", found[1]): return found[0]
         path, _, anchor = found[1].partition("#")
         path = os.path.normpath(f"{folder}/{path}")
+        if re.match(r"\w+:|#", found[1]) or not (ROOT/path).exists(): return found[0]
         if path.startswith("nbs/images/"): return f"]({path[4:]})"
         page = next((page for page, o in FILES.items() if o == path), None)
         return f"]({page}{Path(path).suffix}{anchor and '#'+anchor.lower()})" if page else f"]({BLOB}/{path})"
