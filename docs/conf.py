@@ -1,19 +1,20 @@
 "How Sphinx builds the site: see build.py, which calls it."
 import ast
+import inspect
 import os
 import re
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 sys.modules.setdefault("rfc3987_syntax", None)  # nbformat would have jsonschema build a grammar of web addresses, for seconds, and never use it
 sys.path[:0] = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
-from build import CFG, FILES, NOTEBOOKS, title
+from build import BLOB, CFG, FILES, NOTEBOOKS, title
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from execnb.nbio import read_nb
 from fastcore.docments import docments
-from nbdev.doclinks import NbdevLookup
 from PIL import Image
 from sphinx.util import logging
 
@@ -65,7 +66,16 @@ def users(module, name):
         if any(isinstance(o, ast.ImportFrom) and o.module == module for o in code) and any(isinstance(o, ast.Name) and o.id == name for o in code): yield page
 
 
-def linkcode_resolve(domain, info): return NbdevLookup().code(info["fullname"])
+def linkcode_resolve(domain, info):
+    "Where a symbol stands on GitHub; nothing, for a value."
+    try: line = inspect.getsourcelines(inspect.unwrap(attrgetter(info["fullname"])(sys.modules[info["module"]])))[1]
+    except (AttributeError, TypeError): return None
+    return f"{BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
+
+
+def skip_fields(app, what, name, symbol, skip, options):
+    "The fields of a class stand in the table of its parameters."
+    return True if what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property)) else None
 
 
 def describe(app, what, path, symbol, options, lines):
@@ -126,5 +136,6 @@ def math(block):
 def setup(app):
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
     app.connect("html-page-context", page_context)
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

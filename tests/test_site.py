@@ -125,6 +125,15 @@ def test_api_lists_every_exported_name(site, soups):
         assert {f"course_dl.{o.stem}.{name}" for name in re.findall(r"'(\w+)'", names)} <= shown, o.name
 
 
+def test_api_links_to_the_line_that_defines_a_name(site, soups):
+    entries = [(dt["id"], link["href"]) for dt in soups[site/"api.html"].select("dl:not(.data) > dt.sig[id]") for link in dt.select("a:has(.viewcode-link)")]
+    assert len(entries) == len(soups[site/"api.html"].select("dl:not(.data) > dt.sig[id]")) > 100
+    for name, link in entries:
+        module, line = re.search(r"course_dl/(\w+)\.py#L(\d+)$", link).groups()
+        code = "\n".join((ROOT/"course_dl"/f"{module}.py").read_text(encoding="utf-8").splitlines()[int(line)-1:])
+        assert name.split(".")[1] == module and re.match(rf"(\s*@.+\n)*\s*(def|class) {name.split('.')[-1]}\b", code), name
+
+
 def test_quarto_is_handed_a_whole_project(tmp_path):
     "A stand-in for Quarto writes down what it is called with, and where."
     project, stub = tmp_path/"project", tmp_path/"bin"/"quarto"
