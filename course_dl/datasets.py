@@ -56,7 +56,7 @@ class TensorLoader:
         if self.shuffle:
             order = torch.randperm(n, generator=self.generator)[:len(self)*self.bs].to(tensors[0].device)
             several = self.bs*max(1, 512//self.bs)  # one call for each tensor fetches some small batches
-            for part in order.split(several): yield from zip(*(t.index_select(0, part).split(self.bs) for t in tensors))
+            for i in range(0, len(order), several): yield from zip(*(t.index_select(0, order[i:i+several]).split(self.bs) for t in tensors))
         else:
             for i in range(0, len(self)*self.bs, self.bs): yield tuple(t[i:i+self.bs] for t in tensors)
 
