@@ -50,6 +50,11 @@ def _sample(
     return path, is_real(path)
 
 @lru_cache
+def _all_real(
+)->bool: # is every data set the real one?
+    with redirect_stdout(io.StringIO()): return _sample()[1] and is_real(mnist()) and is_real(fashion_mnist())
+
+@lru_cache
 def _digits(
     split:str, # "train" or "valid"
 )->tuple: # images as rows, and targets
@@ -228,7 +233,8 @@ claims = [
     Claim("thermometer-sgd", "thermometer", "thermometer with `torch.optim.SGD`: loss", 2.927648, 5, partial(_thermometer, route="sgd", which=2), random=False, needs_data=False),
     Claim("thermometer-adam", "thermometer", "thermometer with Adam on raw readings: loss", 2.9276, 4, partial(_thermometer, route="adam", which=2), random=False, needs_data=False),
     Claim("bayes", "perceptron", "two clouds: the best any classifier can do", .9938, 3, _bayes, random=False, needs_data=False),
-    Claim("xor", "perceptron", "XOR, eight hidden units", .9968, 3, _xor, needs_data=False),
+    Claim("xor", "perceptron", "XOR, eight hidden units", .9968, 3, _xor, needs_data=False,
+          note="The claim came with a band of its own, 0.9950 to 0.9982; ours lies inside it."),
     Claim("mnist-logistic", "mnist", "MNIST, one epoch: logistic regression", .887, 3, partial(_one_epoch, model=MnistLogistic, how="sgd")),
     Claim("mnist-hidden", "mnist", "MNIST, one epoch: hidden layer of 50, SGD", .890, 3, partial(_one_epoch, model=MnistNN, how="sgd")),
     Claim("mnist-adam", "mnist", "MNIST, one epoch: Adam", .928, 3, partial(_one_epoch, model=MnistNN, how="adam")),
@@ -294,7 +300,7 @@ def measure_claims(
     On the embedded sample, claims about the real data are left as they are. Raises `ValueError` for fewer than one seed."""
     from fastprogress import progress_bar
     if seeds < 1: raise ValueError(f"seeds must be 1 or more, got {seeds}")
-    records, real = _read_records(), _sample()[1]
+    records, real = _read_records(), _all_real()
     for claim in progress_bar(claims, leave=False) if sys.stdout.isatty() else claims:
         if claim.needs_data and not real: continue
         n, old = (seeds if claim.random else 1), records.get(claim.key, {})
@@ -310,9 +316,9 @@ def verdict(
 )->str: # "reproduced", "above the claim", "below the claim" or "unmeasured"
     "Compare the band of measured values with the claim."
     if not record or record["hash"] != _code_hash(claim): return "unmeasured"
-    low, high, slack = min(record["values"]), max(record["values"]), .5*10**-claim.digits*1.001
-    if low - slack <= claim.claimed <= high + slack: return "reproduced"
-    return "above the claim" if low > claim.claimed else "below the claim"
+    low, high, claimed = (round(o, claim.digits) for o in (min(record["values"]), max(record["values"]), claim.claimed))
+    if low <= claimed <= high: return "reproduced"
+    return "above the claim" if low > claimed else "below the claim"
 
 def results_frame(
 ): # pandas DataFrame with a row for each claim
@@ -355,6 +361,6 @@ def results_table(
     frame = results_frame()
     text = frame.drop(columns="note").replace("`", "", regex=True).to_string(index=False)
     notes = [f"{row.figure}: {row.note}".replace("`", "") for row in frame.itertuples() if row.note and "claim" in row.verdict]
-    if not _sample()[1]: notes.append("This machine has the embedded sample only. The claims about images do not apply to it;"
+    if not _all_real(): notes.append("This machine has the embedded sample only. The claims about images do not apply to it;"
                                       " their figures above were measured on the real data.")
     return "\n".join([text, "", *notes])
