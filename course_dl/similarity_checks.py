@@ -103,4 +103,4 @@ exercises.add("how_few", reference=_drawn(_sizes, _good), probe=_how_few,
         "No line has three points or more. Try several numbers of images, from 1 to all of them.": _drawn(_sizes[:2], _good[:2]),
         "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(_sizes, _good, "", "")},
     also=[_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499))],
-    hints=["`mean_image(threes[:n])` is the ideal 3 of the first n images, and `digit_accuracy(...)[2]` the mean accuracy.", "Collect the accuracies in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, accuracies)`."]);
+    hints=["`mean_image(threes[torch.randperm(len(threes))[:n]])` is the ideal 3 of n images drawn at random, and `digit_accuracy(...)[2]` the mean accuracy.", "Collect the accuracies in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, accuracies)`."]);
