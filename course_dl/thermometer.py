@@ -13,7 +13,9 @@ from torch import nn, Tensor
 # %% ../nbs/04_thermometer.ipynb #f517ddf2
 def thermometer_data(
 )->tuple: # `x`, readings in the unknown unit, and `y`, the same moments in degrees Celsius; float32, shape (11,) each
-    "Eleven readings of one temperature on two thermometers."
+    """Eleven temperatures, each read on two thermometers.
+
+    Source: Stevens, Antiga, Viehmann, "Deep Learning with PyTorch", chapter 5."""
     x = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4]
     y = [0.5, 14., 15., 28., 11., 8., 3., -4., 6., 13., 21.]
     return torch.tensor(x), torch.tensor(y)
