@@ -78,7 +78,7 @@ def show_boundary(
 def get_xor_data(
     n:int=2000,   # number of points, 1 or more
     seed:int=42,  # same seed, same points
-)->tuple:         # `x`, float32 (n, 2), and `y`, int64 (n,): 1 where the two signs differ
+)->tuple:         # `x`, float32 (n, 2), and `y`, int64 (n,): 1 where the signs of the cloud's center differ
     """Draw four Gaussian clouds of standard deviation 1 around (±3, ±3), opposite corners in one class.
 
     Raises `ValueError` for fewer than one point."""
