@@ -15,7 +15,7 @@ from torch import nn, Tensor
 
 # %% ../nbs/10_learner.ipynb #0a17d658
 class CancelFit(Exception):
-    "Raised by a callback to end the training at once; `after_fit` is still called."
+    "Raised by a callback during an epoch to end the training at once; `after_fit` is still called."
 
 class TinyLearner:
     """A training loop that calls its callbacks at seven moments, listed in `events`.
