@@ -63,7 +63,7 @@ def show_images(
     import matplotlib.pyplot as plt
     images = [torch.as_tensor(o).detach().cpu() for o in images]
     if not images: raise ValueError("images must hold at least one image, got none")
-    if images[0].ndim != 2: raise ValueError(f"each image must have shape (height, width), got {tuple(images[0].shape)}")
+    if bad := [tuple(o.shape) for o in images if o.ndim != 2]: raise ValueError(f"each image must have shape (height, width), got {bad[0]}")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles must be one for each of the {len(images)} images, got {len(titles)}")
     ncols = ncols or min(len(images), 10)

@@ -364,7 +364,7 @@ def mnist_sample(
 )->Path: # folder with `train/3`, `train/7`, `valid/3`, `valid/7` (PNG images of 28×28 pixels) and `labels.csv` (3 is 0, 7 is 1)
     """The 3s and 7s of MNIST as image files; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file. Source: fastai's MNIST_SAMPLE."""
+    Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds the data only in part or damaged. Source: fastai's MNIST_SAMPLE."""
     source, found = _find("mnist_sample")
     file = _datasets["mnist_sample"].files[0]
     if found: folder = _build_folder(f"unpacked-{file.sha256[:8]}", lambda o: _unpack(found[0], o, file.name))
@@ -399,14 +399,14 @@ def mnist(
 )->ImageData: # 60,000 images of digits for training, 10,000 for testing
     """MNIST's handwritten digits; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
+    Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds the data only in part or damaged."""
     return _image_data("mnist", [str(i) for i in range(10)])
 
 def fashion_mnist(
 )->ImageData: # 60,000 images of clothes for training, 10,000 for testing
     """Zalando's pictures of clothes, as hard as MNIST is easy; prints one line that says where they come from.
 
-    Raises `DataError` if `COURSE_DL_DATA` names a folder that lacks the data or holds a damaged file."""
+    Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds the data only in part or damaged."""
     return _image_data("fashion_mnist", ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"])
 
 def is_real(
