@@ -22,8 +22,8 @@ student: env ## write copies of the lessons to work in, solved ones beside them
 	$(BIN)/course_dl student student
 
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
-	$(BIN)/course_dl run --slow --store $(LESSON)
-	$(BIN)/nbdev_export && $(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+	$(BIN)/nbdev_export && $(BIN)/course_dl run --slow --store $(LESSON)
+	$(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
 
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
