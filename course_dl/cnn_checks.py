@@ -80,7 +80,7 @@ exercises.add("recall", reference=lambda truth, answers, n: _right(truth, answer
         "That is the accuracy over all classes, one number. Each class needs its own.": lambda truth, answers, n: (truth == answers).float().mean(),
         "You divide by the number of all images. Divide by how many of them are of the class.": lambda truth, answers, n: _right(truth, answers, n)/len(truth),
         "You count the right answers, but a share is wanted. Divide by how many images each class has.": _right,
-        "That is the share of wrong answers, what is missing to the recall.": lambda truth, answers, n: 1-_right(truth, answers, n)/torch.bincount(truth, minlength=n)},
+        "That is the share that was missed, 1 minus the recall. Count the right answers.": lambda truth, answers, n: 1-_right(truth, answers, n)/torch.bincount(truth, minlength=n)},
     also=[lambda truth, answers, n: torch.stack([(answers[truth == i] == i).float().mean() for i in range(n)]),
           lambda truth, answers, n: torch.tensor([np.mean(answers.numpy()[truth.numpy() == i] == i) for i in range(n)]),
           lambda truth, answers, n: (table := F.one_hot(truth, n).T @ F.one_hot(answers, n)).diag()/table.sum(1)],
@@ -171,7 +171,7 @@ def _shifted(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
     if len(lines) < 2: raise Wrong(f"A comparison needs two lines of four points or more, one for each model; yours has {len(lines)}.")
     for x, y in lines[:2]:
-        if x.abs().max() < 4: raise Wrong(f"Your shifts end at {x.abs().max():g} pixels. Go on to 6.")
+        if x.min() > -4 or x.max() < 4: raise Wrong(f"Move the images to both sides, by up to 6 pixels; yours go from {x.min():g} to {x.max():g}.")
         if x.abs().min() > 0: raise Wrong("Where nothing moves, at a shift of 0, there is no point to compare with.")
         if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
         still, far = y[x.abs().argmin()], y[x.abs().argmax()]
@@ -195,8 +195,8 @@ exercises.add("shifted", reference=_drawn(_shifts, _one, _other), probe=_shifted
         "A comparison needs two lines of four points or more, one for each model; yours has 1.": _drawn(_shifts, _one),
         "Where nothing moves both models are right more often than not; yours begins at 0.2 and rises. Did you plot the error?": _drawn(_shifts, 1-_one, 1-_other),
         "The accuracy hardly changes, from 0.8 to 0.8. Do the shifted images reach the model?": _drawn(_shifts, 0*_one+0.8, 0*_other+0.8),
-        "Your shifts end at 2 pixels. Go on to 6.": _drawn(_shifts[4:9], _one[4:9], _other[4:9]),
+        "Move the images to both sides, by up to 6 pixels; yours go from -2 to 2.": _drawn(_shifts[4:9], _one[4:9], _other[4:9]),
         "An accuracy lies between 0 and 1; your greatest is 80.": _drawn(_shifts, 100*_one, 100*_other),
-        "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(_shifts, _one, _other, xlabel="", ylabel="")},
-    also=[_drawn(_shifts[6:], _one[6:], _other[6:]), _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1), _drawn(_shifts[::3], _one[::3], _other[::3])],
+        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_shifts, _one, _other, xlabel="", ylabel="")},
+    also=[_drawn(_shifts[1:-1], _one[1:-1], _other[1:-1]), _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1), _drawn(_shifts[::3], _one[::3], _other[::3])],
     hints=["`evaluate(net, TensorLoader(x_valid.roll(n, -1), y_valid, bs=1000))[\"accuracy\"]` is one point.", "One list of accuracies for each model, each drawn with `ax.plot(shifts, accuracies)`."]);

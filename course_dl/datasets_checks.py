@@ -210,7 +210,7 @@ exercises.add("buffered", reference=_with_buffer(_draw), probe=_streamed, inputs
         "An item that was handed out stays in the buffer and may come again. Take it out with `pop`.": _with_buffer(random.choice),
         "You shuffle one block after the other, so no item leaves its block. Refill the buffer after each item.": _blocks},
     also=[_swapping, _keyed, _with_numpy_choice],
-    hints=["Append each item to a list. When the list is full, `yield` one of its items.", "`buffer.pop(random.randrange(size))` takes out a random item.", "After the loop: shuffle what is left, and `yield from buffer`."]);
+    hints=["Append each item to a list. When the list is full, `yield` one of its items.", "`buffer.pop(random.randrange(size))` takes out a random item; `import random` first.", "After the loop: shuffle what is left, and `yield from buffer`."]);
 
 # %% ../nbs/46_datasets_checks.ipynb #c486c780
 def _buffer_size(ax):
@@ -243,6 +243,6 @@ exercises.add("buffer_size", reference=_drawn(_sizes, _good), probe=_buffer_size
         "With the largest buffer a batch still holds only 1.1 classes. Does the size reach the buffer?": _drawn(_sizes, [1.1, 1.1, 1.1, 1.1]),
         "A batch holds between 1 and 10 classes; your numbers go from 0.11 to 1.": _drawn(_sizes, _good/10),
         "No line has three points or more. Try several sizes, from 1 to 12,000.": _drawn(_sizes[[0, 3]], _good[[0, 3]]),
-        "A reader cannot tell what the y axis shows. Label it, with its unit.": _drawn(_sizes, _good, ylabel="")},
+        "A reader cannot tell what the y axis shows. Label it, with a unit if there is one.": _drawn(_sizes, _good, ylabel="")},
     also=[_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120))],
-    hints=["`y[by_class].tolist()` is the stream. `torch.tensor(list(my_buffered(stream, size)))` is what comes out.", "`mixed.split(64)` cuts it into batches, and `len(batch.unique())` counts the classes of one.", "Collect the means in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, means)`."]);
+    hints=["`iter(y[by_class].tolist())` is the stream. `torch.tensor(list(my_buffered(stream, size)))` is what comes out.", "`mixed.split(64)` cuts it into batches, and `len(batch.unique())` counts the classes of one.", "Collect the means in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, means)`."]);

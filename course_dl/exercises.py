@@ -102,18 +102,18 @@ def _difference(
     if isinstance(expected, _Raised): return f"It must raise {expected.kind}, but returns {_show(got)}."
     if got is None and expected is not None: return "It returns nothing. Is there a `return`?"
     if isinstance(expected, dict):
-        if not isinstance(got, dict): return f"It must return a dictionary, but returns {_kind(got)}."
+        if not isinstance(got, dict): return f"Expected a dictionary, got {_kind(got)}."
         if expected.keys() != got.keys(): return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
         return next((f"{name}: {text}" for name in expected if (text := _difference(expected[name], got[name], tol, words))), "")
     if isinstance(expected, (list, tuple)):
-        if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"It must return {len(expected)} values, but returns {_kind(got)}."
-        if len(got) != len(expected): return f"It must return {len(expected)} values, but returns {len(got)}."
+        if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"Expected {len(expected)} values, got {_kind(got)}."
+        if len(got) != len(expected): return f"Expected {len(expected)} value{'s'*(len(expected) != 1)}, got {len(got)}."
         return next((f"Value {i}: {text}" for i, (a, b) in enumerate(zip(expected, got)) if (text := _difference(a, b, tol, words))), "")
     if isinstance(expected, (bool, str, type(None))) or not isinstance(expected, (Tensor, int, float)):
         return "" if isinstance(got, (bool, str, type(expected))) and got == expected else f"Expected {_show(expected)}, got {_show(got)}."
-    if isinstance(expected, Tensor) and expected.ndim and not isinstance(got, Tensor): return f"It must return a tensor, but returns {_kind(got)}."
+    if isinstance(expected, Tensor) and expected.ndim and not isinstance(got, Tensor): return f"Expected a tensor, got {_kind(got)}."
     try: a, b = (torch.as_tensor(o).detach().cpu() for o in (expected, got))
-    except (TypeError, ValueError, RuntimeError): return f"It must return a number, but returns {_kind(got)}."
+    except (TypeError, ValueError, RuntimeError): return f"Expected a number, got {_kind(got)}."
     if a.shape != b.shape: return f"The shape must be {tuple(a.shape)}, but is {tuple(b.shape)}."
     if isinstance(expected, Tensor) and (a.dtype == torch.bool) != (b.dtype == torch.bool): return f"It must hold {'True and False' if a.dtype == torch.bool else 'numbers'}, but holds {b.dtype}."
     if torch.allclose(a.double(), b.double(), rtol=tol, atol=tol, equal_nan=True): return ""
@@ -286,7 +286,7 @@ class Exercises:
 
     def _hint(self, exercise):
         n = self._given[exercise.name] = min(self._given.get(exercise.name, 0)+1, len(exercise.hints))
-        last = "\nThat was the last hint; the solution is folded below the check." if n == len(exercise.hints) else ""
+        last = "\nThat was the last hint; the solution, or a link to it, is below the check." if n == len(exercise.hints) else ""
         return Hint(f"Hint {n} of {len(exercise.hints)}: {exercise.hints[n-1]}{last}")
 
     def prove(self)->list: # pairs of an exercise and what a wrong answer to it is told
@@ -307,7 +307,8 @@ def need_labels(
 )->None:
     "Raise `Wrong` unless both axes say what they show."
     missing = [name for name, text in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())) if not text]
-    if missing: raise Wrong(f"A reader cannot tell what the {' and the '.join(missing)} axis shows. Label it, with its unit.")
+    say = "axis shows. Label it" if len(missing) == 1 else "axis show. Label them"
+    if missing: raise Wrong(f"A reader cannot tell what the {' and the '.join(missing)} {say}, with a unit if there is one.")
 
 # %% ../nbs/23_exercises.ipynb #b64a458d
 def lesson_exercises(

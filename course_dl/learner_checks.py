@@ -251,6 +251,6 @@ exercises.add("peak_rate", reference=_drawn(_rates, _good), probe=_peak_rate,
         "Your rates go from 0.01 to 0.04 only. Let them cover several powers of ten.": _drawn([0.01, 0.02, 0.03, 0.04], _good[1:]),
         "With a good rate the accuracy is above 0.9; your best is 0.12. Does each rate get a new network, and its optimizer that network's parameters?": _drawn(_rates, np.array([0.1, 0.09, 0.12, 0.1, 0.1])),
         "An accuracy lies between 0 and 1; your greatest is 93.": _drawn(_rates, 100*_good),
-        "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(_rates, _good, xlabel="", ylabel="")},
+        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_rates, _good, xlabel="", ylabel="")},
     also=[_drawn(_rates[::-1], _good[::-1]), _drawn(10.**np.arange(-4, 1.1, 0.25), 0.9-0.1*np.abs(np.arange(-2, 3.1, 0.25))), _drawn(_rates[1:], _good[1:])],
     hints=["For each rate: `net = new_net()`, an optimizer over its parameters, and `train` with a new `OneCycle(lr)`.", "`train(...).history[-1][\"accuracy\"]` is one point. Draw them all with `ax.semilogx(rates, accuracies)`."]);

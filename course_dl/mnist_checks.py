@@ -41,7 +41,7 @@ def _decay(answer, weights, bias, wd):
     if penalty is None: return None
     if not isinstance(penalty, Tensor) or not penalty.requires_grad: raise Wrong("No gradient can flow back through your penalty, so it changes nothing. Stay with tensors, without `data`, `detach` or `item`.")
     penalty.sum().backward()
-    return dict(gradient=[torch.zeros_like(p) if p.grad is None else p.grad for p in params], penalty=penalty.detach())
+    return dict(gradient=[torch.zeros_like(p) if p.grad is None else p.grad for p in params])
 
 exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum() for p in params), probe=_decay,
     inputs=dict(weights=tensors(2, 3), bias=tensors(2), wd=st.sampled_from([0.5, 0.1, 1.])),
@@ -55,7 +55,8 @@ exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum() for 
     also=[lambda params, wd: wd/2*sum(p.flatten().dot(p.flatten()) for p in params),
           lambda params, wd: sum(number*number for p in params for number in p.flatten())*wd/2,
           lambda params, wd: torch.einsum("i,i->", *2*[torch.cat([p.flatten() for p in params])])*wd/2,
-          lambda params, wd: sum(p.norm()**2 for p in params)*(wd/2)],
+          lambda params, wd: sum(p.norm()**2 for p in params)*(wd/2),
+          lambda params, wd: wd*sum((p.detach()*p).sum() for p in params)],
     hints=["Which function of p has the derivative wd·p?", "The derivative of p² is 2p. Sum over all numbers of all parameters, and mind the factor."]);
 
 # %% ../nbs/48_mnist_checks.ipynb #075ee17f
@@ -219,6 +220,6 @@ exercises.add("rate_finder", reference=_drawn(_rates, _good), probe=_rate_finder
         "A network that knows nothing has a loss near log 10 = 2.3; yours begins at 0.3. Begin with `new_net()`.": _drawn(_rates, np.concatenate([np.full(40, 0.3), _rise])),
         "The loss never falls below 2.3. Is the network the same one from step to step, and are the rates large enough?": _drawn(_rates, np.full(50, 2.3)),
         "The rates must grow at least a thousandfold; yours go from 0.01 to 1. `torch.logspace(-3, 1, 150)` makes some.": _drawn(np.logspace(-2, 0, 50), _good),
-        "A reader cannot tell what the y axis shows. Label it, with its unit.": _drawn(_rates, _good, ylabel="")},
+        "A reader cannot tell what the y axis shows. Label it, with a unit if there is one.": _drawn(_rates, _good, ylabel="")},
     also=[_drawn(_rates[::-1], _good[::-1]), _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good))],
     hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(xb, yb, net, lr=lr)` returns the loss.", "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, smooth(losses, 0.9))`."]);

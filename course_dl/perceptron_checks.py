@@ -193,6 +193,6 @@ exercises.add("near_the_limit", reference=_drawn(_limit-0.003), probe=_near_the_
         "Along x there must be distances, from close, 2 or less, to far, 4 or more; yours go from 0 to 2.4.": _drawn(_limit-0.003, x=np.arange(5)*0.6),
         "Both curves are the limit itself. One must hold the accuracies of trained perceptrons.": _drawn(_limit),
         "An accuracy lies between 0 and 1; yours go from 59.6 to 99.6.": _drawn(100*(_limit-0.003)),
-        "A reader cannot tell what the x axis shows. Label it, with its unit.": _drawn(_limit-0.003, xlabel="")},
+        "A reader cannot tell what the x axis shows. Label it, with a unit if there is one.": _drawn(_limit-0.003, xlabel="")},
     also=[_drawn(_limit, _limit+0.004*(-1)**np.arange(5)-0.004), _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1])],
     hints=["The centers are 5 apart, at ±(1.5, 2). Add `(distance/5 - 1)*(2*y[:, None] - 1)*torch.tensor([1.5, 2.])` to `x`.", "Train as in the lesson: `Perceptron()`, SGD at 0.05, ten epochs of `train_epoch` with `bce_loss`. Then `accuracy` on 20,000 points of another seed.", "The limit is `torch.special.ndtr(distances/2)`. Draw both with `ax.plot(distances, ...)`."]);

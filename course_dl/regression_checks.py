@@ -47,7 +47,7 @@ def _curvatures(x):
 exercises.add("best_rate", reference=lambda x: 2/_curvatures(x).sum(),
     inputs=dict(x=tensors(4, 1).filter(lambda o: o.std() > 0.3)),
     wrong={
-        "That is the limit: across the valley the factor is −1 there, and the walk never settles. Go a little below.": lambda x: max_stable_lr(x[:, 0]),
+        "That is the limit: across the valley the factor is −1 there, and the walk never settles. How far below it is best depends on the gentle direction too: make the larger of the two factors as small as it can be.": lambda x: max_stable_lr(x[:, 0]),
         "That leaps to the bottom across the valley in one step, but along the valley it crawls. A larger rate serves both.": lambda x: 1/_curvatures(x)[1],
         "That suits the gentle direction alone; in the steep one the walk flies out of the bowl. Both factors count.": lambda x: 1/_curvatures(x)[0],
         "That is half of it. Set the two factors opposite, 1 − lr·λ₁ = −(1 − lr·λ₂), and solve for lr.": lambda x: 1/_curvatures(x).sum(),
@@ -104,7 +104,7 @@ def _look(make):
     if torch.equal(ds[:][1], everything[1]): raise Wrong("Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.")
     if noise.std() < 1e-3: raise Wrong("All pairs of a look get one and the same shake. Draw a number for each: `torch.randn_like(y)`.")
     if noise.mean().abs() > 0.1: raise Wrong("The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 to 1.")
-    if not 0.42 < noise.std() < 0.58: raise Wrong("The noise is not as large as asked. Multiply standard normal noise by `std`, once.")
+    if not 0.42 < noise.std() < 0.58: raise Wrong("The noise has the wrong standard deviation. Multiply standard normal noise by `std`, once.")
     return True
 
 # %% ../nbs/45_regression_checks.ipynb #16b89f48
@@ -139,7 +139,7 @@ exercises.add("fresh_noise", reference=_noisy(_normal), probe=_look,
         "Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.": _noisy(_normal, fixed=True),
         "All pairs of a look get one and the same shake. Draw a number for each: `torch.randn_like(y)`.": _noisy(lambda y, std: std*torch.randn(1)),
         "The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 to 1.": _noisy(lambda y, std: std*torch.rand_like(y)),
-        "The noise is not as large as asked. Multiply standard normal noise by `std`, once.": _noisy(lambda y, std: std**2*torch.randn_like(y)),
+        "The noise has the wrong standard deviation. Multiply standard normal noise by `std`, once.": _noisy(lambda y, std: std**2*torch.randn_like(y)),
         "The inputs must come out as they went in; only the targets get noise.": _noisy(_normal, inputs=True),
         "The targets come out without any noise.": lambda x, y, std: VectorialDataset(x, y)},
     also=[_noisy(lambda y, std: torch.normal(torch.zeros_like(y), std)), _Lists, _noisy(lambda y, std: torch.empty(y.shape).normal_(0, std))],
@@ -162,17 +162,18 @@ def _calmer(ax):
     if abs(end - _gap()) < 2e-4 and calm.std() < 2e-4: raise Wrong("Your curve settles at the distance between the true line and least squares. Descent knows nothing of the truth: measure from `best`.")
     if other < 2*end and 0.001 < end < 0.0022: raise Wrong("Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the distance from `best`.")
     if other < 2*end: raise Wrong("Both curves end equally far from the bottom. Does the rate really fall? Change `opt.param_groups[0][\"lr\"]`, and keep one optimizer.")
+    if ax.get_yscale() != "log": raise Wrong("On a linear y axis both endings seem to lie on 0. Make it logarithmic, with `ax.semilogy`.")
     need_labels(ax)
     if not (ax.get_legend() or ax.texts): raise Wrong("Which curve is which? Give each a `label`, and call `ax.legend()`.")
     return True
 
 # %% ../nbs/45_regression_checks.ipynb #f11af3f8
-def _drawn(*ends, labels=("step", "distance"), legend=True, shake=0.5):
+def _drawn(*ends, labels=("step", "distance"), legend=True, shake=0.5, scale="log"):
     "Axes with a curve that falls from 3 to each of `ends`, and trembles there."
     from matplotlib.figure import Figure
     ax, steps, rng = Figure().subplots(), np.arange(1200), np.random.default_rng(0)
     for i, end in enumerate(ends): ax.plot(steps, 3*np.exp(-steps/40) + end*(1+shake*rng.uniform(-1, 1, len(steps))), label=i)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.set(xlabel=labels[0], ylabel=labels[1], yscale=scale)
     if legend: ax.legend()
     return ax
 
@@ -183,7 +184,8 @@ exercises.add("calmer", reference=_drawn(4e-3, 1e-4), probe=_calmer,
         "Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the distance from `best`.": _drawn(1.6e-3, 1.6e-3),
         "One curve ends 0.5 away from the bottom: its rate fell before it had arrived. Let it fall later, or more slowly.": _drawn(4e-3, 0.5, shake=0.01),
         "Your curve settles at the distance between the true line and least squares. Descent knows nothing of the truth: measure from `best`.": _drawn(5e-3, _gap(), shake=0.02),
-        "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(4e-3, 1e-4, labels=("", "")),
-        "Which curve is which? Give each a `label`, and call `ax.legend()`.": _drawn(4e-3, 1e-4, legend=False)},
+        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(4e-3, 1e-4, labels=("", "")),
+        "Which curve is which? Give each a `label`, and call `ax.legend()`.": _drawn(4e-3, 1e-4, legend=False),
+        "On a linear y axis both endings seem to lie on 0. Make it logarithmic, with `ax.semilogy`.": _drawn(4e-3, 1e-4, scale="linear")},
     also=[_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9)],
     hints=["Train one epoch at a time with `descend(model, dl, opt, epochs=1)`, and change `opt.param_groups[0][\"lr\"]` in between. Adam must stay the same object, or it forgets its averages.", "`torch.cat` joins the histories of the epochs; `(history[:, :2] - best).norm(dim=1)` is the distance at each step.", "Keep the rate for 30 epochs, then multiply it by 0.85 after each."]);

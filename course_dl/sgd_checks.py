@@ -60,6 +60,8 @@ exercises.add("accuracy", reference=_accuracy,
     wrong={
         "The mean of the batches' accuracies: a sample in a small batch counts more than one in a full batch. Add up right answers and samples, and divide once, at the end.": partial(_mean_of_means, shape=-1),
         "(n, 1) against (n,) makes a table of n × n: each answer is compared with every target. Flatten the logits first.": lambda batches: sum(((p > 0) == (t == 1)).float().mean()*len(t) for p, t in batches)/sum(len(t) for p, t in batches),
+        "You joined the batches, but (n, 1) against (n,) is still a table of n × n: each answer is compared with every target. Flatten the logits.": lambda batches: ((torch.cat([p for p, t in batches]) > 0) == (torch.cat([t for p, t in batches]) == 1)).float().mean(),
+        "You count the cells of a table: (n, 1) against (n,) compares each answer with every target. Flatten the logits before you count.": lambda batches: sum(((p > 0) == (t == 1)).sum() for p, t in batches)/sum(len(t) for p, t in batches),
         "Two mistakes at once: (n, 1) against (n,) makes a table of n × n, and a mean of batch means lets small batches count too much.": partial(_mean_of_means, shape=(-1, 1)),
         "You compare logits with 0.5. A probability of one half is a logit of 0.": lambda batches: _accuracy([(p-0.5, t) for p, t in batches]),
         "That is how many are right. Divide by the number of samples.": lambda batches: _accuracy(batches)*sum(len(t) for p, t in batches),
@@ -151,8 +153,10 @@ def _ask_net(make):
     if not logits.requires_grad: raise Wrong("Autograd cannot follow the model. Are its parameters from `init_params`, and nothing under `no_grad`?")
     logits.square().mean().backward()
     if any(p.grad is None or p.grad.abs().max() == 0 for p in params): raise Wrong("A parameter in the list gets no gradient, or one that is all 0. The list must hold the very tensors that the model uses, and they must start at random.")
+    if logits.std() < 0.05: raise Wrong("The logits start almost at 0. Start each layer with a `std` of one over the root of its inputs.")
     if (model(x) + model(-x) - 2*model(0*x)).abs().max() < 1e-3: raise Wrong("The model is a straight line: two linear layers in a row are one. Put a ReLU between them.")
     if logits.std() > 5: raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of one over the root of its inputs.")
+    if make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).std() > 5: raise Wrong("With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on the number of inputs.")
     return True
 
 # %% ../nbs/43_sgd_checks.ipynb #9bbb764f
@@ -172,7 +176,7 @@ def _module_net(n_in, n_hidden):
     return model, model.parameters()
 
 def _einsum_net(n_in, n_hidden):
-    w1, w2 = (torch.randn(o).div(10).requires_grad_() for o in ((n_hidden, n_in), (n_hidden,)))
+    w1, w2 = (torch.randn(o).div(o[-1]**0.5).requires_grad_() for o in ((n_hidden, n_in), (n_hidden,)))
     b1, b2 = torch.full((n_hidden,), 0.01, requires_grad=True), torch.zeros(1, requires_grad=True)
     return lambda xb: torch.einsum("nh,h->n", (torch.einsum("ni,hi->nh", xb, w1)+b1).clamp(min=0), w2)[:, None] + b2, (w1, b1, w2, b2)
 
@@ -184,6 +188,8 @@ def _copied_net(n_in, n_hidden):
 exercises.add("hidden_net", reference=_net(), probe=_ask_net,
     wrong={
         "The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of one over the root of its inputs.": _net(std=1.),
+        "The logits start almost at 0. Start each layer with a `std` of one over the root of its inputs.": _net(std=0.01),
+        "With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on the number of inputs.": _net(std=0.1),
         "The model is a straight line: two linear layers in a row are one. Put a ReLU between them.": _net(bend=lambda o: o),
         "The same rows give other logits when asked again: the model draws new parameters at each call. Draw them once, outside of it.": _net(once=False),
         "A parameter in the list gets no gradient, or one that is all 0. The list must hold the very tensors that the model uses, and they must start at random.": _copied_net,
@@ -204,15 +210,16 @@ def _batch_noise(ax):
         if slope > 0.1: raise Wrong("Your curve rises, but larger batches must come closer to the full gradient. Plot a distance, not a likeness, and divide nothing by the size.")
         if slope > -0.3: raise Wrong("Your curve hardly falls. Draw the images of each batch at random: the first ones in the list are all 3s, and tell nothing of the 7s.")
         if slope < -0.75: raise Wrong("Your curve falls too fast, like 1/n. Did you leave the distance squared?")
+    if (ax.get_xscale(), ax.get_yscale()) != ("log", "log"): raise Wrong("On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.")
     need_labels(ax)
     return True
 
 # %% ../nbs/43_sgd_checks.ipynb #9674686f
-def _drawn(x, y, xlabel="images", ylabel="distance"):
+def _drawn(x, y, xlabel="images", ylabel="distance", scale="log"):
     from matplotlib.figure import Figure
     ax = Figure().subplots()
     ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=scale, yscale=scale)
     return ax
 
 _sizes = np.array([1., 4, 16, 64, 256, 1024])
@@ -224,6 +231,7 @@ exercises.add("batch_noise", reference=_drawn(_sizes, _sizes**-0.5), probe=_batc
         "Your curve falls too fast, like 1/n. Did you leave the distance squared?": _drawn(_sizes, 1/_sizes),
         "Along x there must be sizes of batches, from a few images to hundreds; yours go from 0 to 5.": _drawn(range(6), _sizes**-0.5),
         "No curve has four points or more. Try batches of 1, 2, 4, … images.": _drawn(_sizes[:3], _sizes[:3]**-0.5),
-        "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(_sizes, _sizes**-0.5, "", "")},
+        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_sizes, _sizes**-0.5, "", ""),
+        "On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.": _drawn(_sizes, _sizes**-0.5, scale="linear")},
     also=[_drawn(_sizes[::-1], 40*_sizes[::-1]**-0.5), _drawn(range(1, 65), np.arange(1, 65)**-0.45), _drawn(_sizes, (1/_sizes-1/1024)**0.5)],
     hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(x_train[rows], y_train[rows], model, bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.", "The distance is `(gradient - exact).norm()`. Average it over 20 draws or more for each size.", "`fig, ax = plt.subplots()`, then `ax.loglog(sizes, distances, \"o\")` and labels for both axes."]);

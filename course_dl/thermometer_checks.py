@@ -42,7 +42,8 @@ exercises.add("absolute_slope", reference=lambda preds, y: (preds-y).sign()/pred
         "That is `dloss`, of the squared error: it pulls harder the farther off it is.": dloss,
         "That is the loss itself. How does it change when one prediction rises a little?": lambda preds, y: (preds-y).abs().mean(),
         "That is the share of each prediction in the loss. Its slope does not depend on how far off it is, only on which side.": lambda preds, y: (preds-y).abs()/preds.numel(),
-        "`len` counts the rows. Divide by the number of predictions, `preds.numel()`.": lambda preds, y: (preds-y).sign()/len(preds)},
+        "`len` counts the rows. Divide by the number of predictions, `preds.numel()`.": lambda preds, y: (preds-y).sign()/len(preds),
+        "Where a prediction hits its target, 0 is wanted: nothing pulls there. `sign()` gives that.": lambda preds, y: torch.where(preds > y, 1., -1.)/preds.numel()},
     also=[lambda preds, y: torch.func.grad(lambda p: (p-y).abs().mean())(preds),
           lambda preds, y: torch.from_numpy(np.sign(preds.numpy()-y.numpy())/preds.numpy().size),
           lambda preds, y: ((preds > y).float() - (preds < y).float())/preds.numel(),
@@ -189,7 +190,7 @@ exercises.add("all_pairs", reference=_drawn(lambda ax: ax.hist(_right, bins=20))
         "You judge each line by all eleven readings, nine of which it was fitted to. Judge it by the two held back.": _drawn(lambda ax: ax.hist(_all, bins=20)),
         "These are roots, in °C. Draw the mean squared error, in °C².": _drawn(lambda ax: ax.hist(_right**0.5, bins=20)),
         "There are 55 pairs to hold back; your plot counts 20. Do all fall into a bin?": _drawn(lambda ax: ax.hist(_right[:20])),
-        "A reader cannot tell what the x and the y axis shows. Label it, with its unit.": _drawn(lambda ax: ax.hist(_right), ("", ""))},
+        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(lambda ax: ax.hist(_right), ("", ""))},
     also=[_drawn(lambda ax: ax.plot(_right, "o")), _drawn(lambda ax: ax.scatter(_right[::-1], np.arange(55))),
           _drawn(lambda ax: ax.hist(_right, bins=np.geomspace(1, 21, 12))), _drawn(lambda ax: ax.bar(range(55), _right)), _drawn(lambda ax: ax.ecdf(_right)), _drawn(lambda ax: ax.hist(_right, bins=55, density=True))],
     hints=["`itertools.combinations(range(11), 2)` gives the pairs; `keep = torch.tensor([i not in pair for i in range(11)])` masks the other nine.", "`least_squares(x_scaled[keep], y[keep])` is the line, `x_scaled[~keep]` and `y[~keep]` judge it.", "Collect the losses with `.item()` in a list, then `ax.hist(scores)` and labels for both axes."]);
