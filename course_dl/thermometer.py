@@ -134,9 +134,9 @@ def training_loop_autograd(
         loss = mse_loss(linear_model(x, *params), y)
         history.append([*params.tolist(), loss.item()])
         if not loss.isfinite(): break
+        params.grad = None
         loss.backward()
         with torch.no_grad(): params -= lr*params.grad
-        params.grad.zero_()
     return params.detach(), torch.tensor(history, dtype=params.dtype)
 
 # %% ../nbs/04_thermometer.ipynb #6978ca23
@@ -191,13 +191,14 @@ def fit_validated(
 
     Raises `ValueError` where predictions and targets differ in shape, and for no epochs."""
     if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
+    def loss_on(x, y):
+        preds = model(x)
+        if preds.shape != y.shape: raise ValueError(f"predictions and targets must have one shape, got {tuple(preds.shape)} and {tuple(y.shape)}")
+        return loss_fn(preds, y)
     history = []
     for epoch in range(epochs):
-        preds = model(train[0])
-        if preds.shape != train[1].shape:
-            raise ValueError(f"predictions and targets must have one shape, got {tuple(preds.shape)} and {tuple(train[1].shape)}")
-        loss = loss_fn(preds, train[1])
-        with torch.no_grad(): valid_loss = loss_fn(model(valid[0]), valid[1])
+        loss = loss_on(*train)
+        with torch.no_grad(): valid_loss = loss_on(*valid)
         history.append([loss.item(), valid_loss.item()])
         if not loss.isfinite(): break
         opt.zero_grad()
