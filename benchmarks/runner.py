@@ -59,7 +59,7 @@ def share_or_speed(
     share:float, # a time as a share of another
     row:Row,     # whose aim says how to put it
 )->str: # "1.04", or "25×" for 25 times as fast where the aim is to be much faster
-    return f"{1/share:.3g}×" if row.at_most < 0.8 else f"{share:.3g}"
+    return (f"{1/share:,.0f}×" if share < 0.01 else f"{1/share:.3g}×") if row.at_most < 0.8 else f"{share:.3g}"
 
 
 def duration(seconds): return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds*1e3:.3g} ms"
