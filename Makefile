@@ -39,6 +39,8 @@ site: docs ## serve the site on http://localhost:8000
 
 hooks: env ## let git keep notebooks clean: on commit, on merge
 	$(BIN)/nbdev_install_hooks
+	git config merge.nbdev-merge.driver "$(BIN)/nbdev_merge %O %A %B %P"
+	printf '#!/bin/sh\n$(BIN)/nbdev_trust\n' > .git/hooks/post-merge
 	ln -sf ../../.githooks/pre-commit .git/hooks/pre-commit
 
 env: .venv/ready ## make .venv with the package and its tools
