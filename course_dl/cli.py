@@ -79,7 +79,11 @@ def run_lesson(
         if "embedded" in data: error = "outputs are stored from real data only; see `course_dl data`"
         else:
             nb.metadata["last_run"] = _last_run(data, len(run.cells) == len(runs(slow=True)))
-            nbformat.write(nb, path)
+            part = path.with_name(f".{path.name}-{os.getpid()}")
+            try:
+                nbformat.write(nb, part)
+                os.replace(part, path)
+            finally: part.unlink(missing_ok=True)
     return dict(name=path.stem, seconds=time.time()-start, data=data, result=_said(run, "Result:"), error=error)
 
 # %% ../nbs/30_cli.ipynb #7e41b0c2
@@ -145,6 +149,7 @@ def doctor_command():
         report += [dict(name=o["name"], ok=True, found=f"real, from {o['source']}" if o["source"] else "not on this machine; embedded sample",
                         fix="" if o["source"] else "course_dl data --fetch") for o in data_status()]
     except DataError as e: report.append(dict(name="data", found=str(e), ok=False, fix="unset COURSE_DL_DATA, or name a good mirror"))
+    except ImportError: pass # the line of the missing package says so
     for line in report:
         typer.echo(f"{'ok ' if line['ok'] else 'BAD'}  {line['name']:14}{line['found']}")
         if line["fix"]: typer.echo(f"     {'':14}fix: {line['fix']}")
