@@ -132,7 +132,8 @@ def lessons_folder(
     return next(o for o in (here.parent/"nbs", here/"lessons") if (o/"00_core.ipynb").exists())
 
 # %% ../nbs/00_core.ipynb #9dfe8b7c
-_needs = {"torch": "2.6", "fastai": "2.8.7", "accelerate": "1", "matplotlib": "3.8", "pandas": "2.2", "scikit-learn": "1.4",
+_needs = {"torch": "2.6", "fastai": "2.8.7", "accelerate": "1", "safetensors": "0.4", "matplotlib": "3.8", "pandas": "2.2", "scikit-learn": "1.4",
+          "pooch": "1.8", "hypothesis": "6.100",
           "nbclient": "0.10", "ipykernel": "6.29"}
 
 def _release(
