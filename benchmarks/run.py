@@ -29,7 +29,7 @@ def report(
     one, two = growth.processes(1 if quick else rounds)
     text = [f"Measured on {machine()}. Each time is the median of {rounds} rounds, in which all ways of a row take turns; a ratio is the median of the rounds' ratios.",
             table(measured), "The times behind the ratios:", times(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
-            f"Two processes against one, the same work under accelerate: {two:.2f} s an epoch against {one:.2f} s, a ratio of {two/one:.2f}."]
+            f"The deep net on 3s and 7s under accelerate: an epoch takes one process {one:.2f} s, and two that share the same work {two:.2f} s, {two/one:.2f} times as long. [Is it faster?](../nbs/11_distributed.ipynb#is-it-faster) says what decides."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
     if accuracy:
         from accuracy import accuracy_rows

@@ -99,7 +99,8 @@ def machine(
 )->str: # one line
     "What was measured on."
     info = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.+)", info.read_text())[1] if info.exists() else platform.processor()
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    model = found[1] if found else platform.processor() or platform.machine()
     return (f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}, "
             f"{time.strftime('%Y-%m-%d')}")
 
