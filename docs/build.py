@@ -14,6 +14,7 @@ import nbdev.serve
 import yaml
 from execnb.nbio import mk_cell, read_nb, write_nb
 from nbdev.config import get_config
+from nbdev.doclinks import _nbpath2html
 from nbdev.processors import FilterDefaults
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,7 @@ CFG = get_config()
 BLOB = f"{CFG.git_url}/blob/{CFG.branch}"
 
 
-def page_name(notebook): return re.sub(r"^\d+_|\.ipynb$", "", notebook)  # as nbdev has it
+def page_name(notebook): return _nbpath2html(Path(notebook)).stem
 
 
 SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]

@@ -56,14 +56,16 @@ html_theme_options = dict(
     back_to_top_button=False, search_bar_text="Search the course")
 
 NBS = {page: read_nb(CFG.nbs_path/o) for page, o in NOTEBOOKS.items()}
-CODE = {page: [o for c in nb.cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M) for o in ast.walk(ast.parse(c.source))]
-        for page, nb in NBS.items() if not page.endswith("_checks")}
 
 
-def users(module, name):
-    "Pages that import from a module and load a name."
-    for page, code in CODE.items():
-        if any(isinstance(o, ast.ImportFrom) and o.module == module for o in code) and any(isinstance(o, ast.Name) and o.id == name for o in code): yield page
+def uses(nb):
+    "Modules that a notebook imports from, and the names that it loads."
+    code = [c.source for c in nb.cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M)]
+    found = [o for source in code for o in ast.walk(ast.parse(source))]
+    return {o.module for o in found if isinstance(o, ast.ImportFrom)}, {o.id for o in found if isinstance(o, ast.Name)}
+
+
+USES = {page: uses(nb) for page, nb in NBS.items() if not page.endswith("_checks")}
 
 
 def linkcode_resolve(domain, info):
@@ -89,7 +91,7 @@ def describe(app, what, path, symbol, options, lines):
     lib, module, *names = path.split(".")
     if len(names) == 1:
         built = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
-        used = ", ".join(f":doc:`{title(NBS[o])} <{o}>`" for o in users(f"{lib}.{module}", names[0]))
+        used = ", ".join(f":doc:`{title(NBS[o])} <{o}>`" for o, (modules, loaded) in USES.items() if f"{lib}.{module}" in modules and names[0] in loaded)
         lines += ["", " · ".join(built + [f"used in {used}"]*bool(used)), ""]
 
 
