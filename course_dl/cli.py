@@ -65,6 +65,7 @@ def run_lesson(
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from course_dl.core import _write_whole
     os.environ.setdefault("OMP_WAIT_POLICY", "passive") # threads that wait must not spin
     nb, start, error = nbformat.read(path, as_version=4), time.time(), ""
     run = nbformat.from_dict(nb)
@@ -79,11 +80,7 @@ def run_lesson(
         if "embedded" in data: error = "outputs are stored from real data only; see `course_dl data`"
         else:
             nb.metadata["last_run"] = _last_run(data, len(run.cells) == len(runs(slow=True)))
-            part = path.with_name(f".{path.name}-{os.getpid()}")
-            try:
-                nbformat.write(nb, part)
-                os.replace(part, path)
-            finally: part.unlink(missing_ok=True)
+            _write_whole(path, f"{nbformat.writes(nb)}\n".encode())
     return dict(name=path.stem, seconds=time.time()-start, data=data, result=_said(run, "Result:"), error=error)
 
 # %% ../nbs/30_cli.ipynb #7e41b0c2
@@ -121,12 +118,9 @@ def _remember(
     said:str,  # what it said
 )->None:
     "Remember a lesson that went well; where that is impossible, do without."
+    from course_dl.core import _write_whole
     from course_dl.data import DataError, cache_folder
-    try:
-        path = cache_folder()/"runs.json"
-        part = path.with_name(f".unfinished-runs-{os.getpid()}")
-        part.write_text(json.dumps(_remembered() | {name: [state, said]}), encoding="utf-8")
-        os.replace(part, path)
+    try: _write_whole(cache_folder()/"runs.json", json.dumps(_remembered() | {name: [state, said]}).encode())
     except (OSError, DataError): pass
 
 # %% ../nbs/30_cli.ipynb #d76b3875

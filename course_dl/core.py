@@ -7,7 +7,7 @@ __all__ = ['torchvision_state', 'seed_everything', 'default_device', 'plot_style
            'doctor']
 
 # %% ../nbs/00_core.ipynb #b578cd17
-import importlib.util, io, math, platform, random, shutil
+import importlib.util, io, math, os, platform, random, shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -123,6 +123,18 @@ def _declare_torchvision_ops(
     return "declared"
 
 torchvision_state = _declare_torchvision_ops()  #: "fine", "absent", or "declared" where its compiled operators do not load
+
+# %% ../nbs/00_core.ipynb #b82f1d46
+def _write_whole(
+    path:Path,     # file to write, replaced at once if it exists
+    content:bytes, # what it shall hold
+)->None:
+    "Write a file; an interruption leaves the earlier one as it was."
+    part = path.with_name(f".unfinished-{path.name}-{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #bdc0babe
 def lessons_folder(

@@ -6,7 +6,7 @@
 __all__ = ['claims', 'Claim', 'measure_claims', 'verdict', 'results_frame', 'plot_results', 'results_table']
 
 # %% ../nbs/20_results.ipynb #d02ae7bd
-import hashlib, inspect, io, json, os, re, sys
+import hashlib, inspect, io, json, re, sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from .cnn import FashionCNN, Flips, evaluate, fit, he_start
-from .core import default_device, lessons_folder, seed_everything
+from .core import _write_whole, default_device, lessons_folder, seed_everything
 from .data import cache_folder, fashion_mnist, is_real, mnist, mnist_sample
 from .datasets import TensorLoader
 from .mnist import MnistLogistic, MnistNN, update
@@ -286,10 +286,7 @@ def _read_records(
 def _write_records(
     records:dict, # records by key
 )->None:
-    path = _records_files()[0]
-    part = path.with_name(f".{path.name}-{os.getpid()}")
-    part.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    _write_whole(_records_files()[0], f"{json.dumps(records, indent=1, sort_keys=True)}\n".encode())
 
 def measure_claims(
     seeds:int=5,      # how many seeds for claims that depend on them, 1 or more
