@@ -372,9 +372,10 @@ def write_student_copies(
     from course_dl.core import lessons_folder
     source, folder = lessons_folder(), Path(folder)
     files = sorted(o for o in source.glob("*.ipynb") if not o.stem.endswith("_checks"))
-    taken = [place/o.name for place in (folder, folder/"solutions") for o in files if (place/o.name).exists()]
+    places = (folder, False), (folder/"solutions", True)
+    taken = [place/o.name for place, _ in places for o in files if (place/o.name).exists()]
     if taken and not force: raise FileExistsError(f"{taken[0].parent} holds {taken[0].name} already; choose a new folder, or --force to lose what is in this one")
-    for place, solved in ((folder, False), (folder/"solutions", True)):
+    for place, solved in places:
         if (source/"images").is_dir(): shutil.copytree(source/"images", place/"images", dirs_exist_ok=True)
         place.mkdir(parents=True, exist_ok=True)
         for o in files: nbformat.write(student_copy(nbformat.read(o, as_version=4), solved, outputs, f"solutions/{o.name}"), place/o.name)
