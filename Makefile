@@ -23,7 +23,7 @@ student: env ## write copies of the lessons to work in, solved ones beside them
 
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/nbdev_export && $(BIN)/course_dl run --slow --store $(LESSON)
-	$(BIN)/nbdev_clean && $(BIN)/python docs/readme.py
+	$(BIN)/nbdev_clean && $(BIN)/python tools/readme.py
 
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)

@@ -141,7 +141,7 @@ def lessons_folder(
 )->Path: # `nbs` in a copy of the repository, `lessons` in an installed package
     "Folder that holds the course's notebooks."
     here = Path(importlib.util.find_spec("course_dl").origin).parent
-    return next(o for o in (here.parent/"nbs", here/"lessons") if (o/"00_core.ipynb").exists())
+    return next(o for o in (here.parent/"nbs", here/"lessons") if (o/"index.ipynb").exists())
 
 # %% ../nbs/00_core.ipynb #9dfe8b7c
 _needs = {"torch": "2.6", "fastai": "2.8.7", "accelerate": "1", "safetensors": "0.4", "matplotlib": "3.8", "pandas": "2.2", "scikit-learn": "1.4",

@@ -371,7 +371,7 @@ def write_student_copies(
     import nbformat
     from course_dl.core import lessons_folder
     source, folder = lessons_folder(), Path(folder)
-    files = sorted(o for o in source.glob("*.ipynb") if not o.stem.endswith("_checks"))
+    files = sorted(source.glob("*.ipynb"))
     places = (folder, False), (folder/"solutions", True)
     taken = [place/o.name for place, _ in places for o in files if (place/o.name).exists()]
     if taken and not force: raise FileExistsError(f"{taken[0].parent} holds {taken[0].name} already; choose a new folder, or --force to lose what is in this one")

@@ -1,5 +1,6 @@
 "What the tests share: the project's settings, its notebooks, and processes of their own."
 import os
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -15,6 +16,13 @@ SETTINGS = ConfigParser()
 SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
+CHECKS = sorted((ROOT/"nbs/checks").glob("*.ipynb"))  # the answers, one notebook for each lesson
+
+
+def module_name(notebook): return re.sub(r"^\d+_", "", notebook.stem)
+
+
+LESSONS = [o for o in NOTEBOOKS if (ROOT/"nbs/checks"/f"{module_name(o)}.ipynb") in CHECKS]
 
 
 def read(path): return nbformat.read(path, as_version=4)
@@ -28,7 +36,7 @@ def run_python(code, timeout=120, **env):
     return done.stdout.strip()
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda o: o.stem)
+@pytest.fixture(params=[*NOTEBOOKS, *CHECKS], ids=lambda o: f"{o.parent.name}-{o.stem}")
 def notebook(request): return request.param
 
 

@@ -5,14 +5,11 @@ from importlib import import_module
 import nbformat
 import pytest
 import torch
-from conftest import NOTEBOOKS, ROOT, read
+from conftest import LESSONS, ROOT, module_name, read
 from course_dl.exercises import lesson_exercises, progress_table, read_progress, student_copy, write_student_copies
 from nbclient import NotebookClient
 
-LESSONS = [o for o in NOTEBOOKS if "02" <= o.stem < "12"]
-
-
-def exercises(lesson): return import_module(f"course_dl.{lesson.stem[3:]}_checks").exercises
+def exercises(lesson): return import_module(f"course_dl.checks.{module_name(lesson)}").exercises
 
 
 @pytest.fixture(params=LESSONS, ids=lambda o: o.stem)
@@ -28,7 +25,7 @@ def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson, reco
 def test_every_exercise_stands_in_its_lesson(lesson):
     nb = read(lesson)
     found = lesson_exercises(nb)
-    assert [o["name"] for o in found] == list(exercises(lesson).all) and exercises(lesson).lesson == lesson.stem
+    assert [o["name"] for o in found] == list(exercises(lesson).all) and exercises(lesson).lesson == module_name(lesson)
     assert 3 <= len(found) <= 6
     for o in found: assert "..." in nb.cells[o["stub"]].source and "```python" in nb.cells[o["solution"]].source
     pictures = re.findall(r"\]\(images/(exercise_\w+\.png)\)", "".join(o.source for o in nb.cells))
@@ -39,7 +36,7 @@ def test_there_are_forty_exercises(): assert sum(len(exercises(o).all) for o in 
 
 
 def test_a_check_answers_the_same_twice():
-    check = import_module("course_dl.similarity_checks").check
+    check = import_module("course_dl.checks.similarity").check
     wrong = lambda a, b: (a-b).mean((-1, -2))
     assert str(check.l1_distance(wrong)) == str(check.l1_distance(wrong))
 

@@ -2,10 +2,9 @@
 import re
 
 import pytest
-from conftest import NOTEBOOKS, ROOT, read
+from conftest import LESSONS, NOTEBOOKS, ROOT, read
 
 GLOSSARY = ROOT/"nbs/22_glossary.ipynb"
-LESSONS = [o for o in NOTEBOOKS if "02" <= o.stem[:2] <= "11"]
 # How lessons say it, where they do not use the term itself.
 VARIANTS = {
     "activation": ["input and output", "send one garment through"],

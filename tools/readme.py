@@ -18,7 +18,7 @@ def readme() -> str:
     "Text of README.md. A relative link in the notebook starts in nbs/; here it starts one folder up."
     text = "\n\n".join(filter(None, map(block, nbformat.read(ROOT/"nbs"/"index.ipynb", as_version=4).cells)))
     text = re.sub(r"\]\((?!\w+:|#|\.\./)([^)]+)\)", r"](nbs/\1)", text).replace("](../", "](")
-    return f"<!-- Generated from nbs/index.ipynb by docs/readme.py: edit the notebook. -->\n\n{text}\n"
+    return f"<!-- Generated from nbs/index.ipynb by tools/readme.py: edit the notebook. -->\n\n{text}\n"
 
 
 if __name__ == "__main__": (ROOT/"README.md").write_text(readme(), encoding="utf-8")

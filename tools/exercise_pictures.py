@@ -24,7 +24,7 @@ def draw(path:Path)->list: # names of the pictures
     if "Data: embedded" in str([o.get("text") for c in run.cells for o in c.get("outputs", [])]): sys.exit("The pictures are drawn from real data only; see `course_dl data`.")
     for before, cell in zip(run.cells, run.cells[1:]):
         for call, name in wanted.items():
-            if cell.source.startswith(call): Path(__file__).with_name(name).write_bytes(base64.b64decode([o.data["image/png"] for o in before.outputs if "image/png" in o.get("data", {})][-1]))
+            if cell.source.startswith(call): (Path(__file__).parents[1]/"nbs/images"/name).write_bytes(base64.b64decode([o.data["image/png"] for o in before.outputs if "image/png" in o.get("data", {})][-1]))
     return list(wanted.values())
 
 
