@@ -24,7 +24,7 @@ def timed(model, dl, epochs, opt, loss_fn, lr):
     "Train with one cycle up to `lr`; the CPU and wall seconds."
     sched = OneCycleLR(opt, lr, total_steps=epochs*len(dl), cycle_momentum=False)
     start = time.process_time(), time.perf_counter()
-    fit(model, epochs, dl, None, opt, loss_fn, sched)
+    fit(model, dl, None, loss_fn, opt, epochs, sched)
     return time.process_time() - start[0], time.perf_counter() - start[1]
 
 def three_or_seven(seed, epochs=10):

@@ -15,9 +15,8 @@ from course_dl.data import cache_folder, fashion_mnist, mnist_sample
 from course_dl.datasets import TensorLoader
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
-from course_dl.sgd import calc_grad
+from course_dl.sgd import calc_grad, mse
 from course_dl.similarity import load_digit
-from course_dl.thermometer import mse_loss
 from PIL import Image
 from runner import Row, in_python
 from torch import nn
@@ -137,7 +136,7 @@ def step_row(
         net = wrap(small_net()).to(memory_format=layout)
         def work():
             net.zero_grad()
-            return calc_grad(x, y, net, F.cross_entropy)
+            return calc_grad(net, x, y, F.cross_entropy)
         return work
     def unfolded(net):
         for layer in net.modules():
@@ -170,7 +169,7 @@ def picture_rows(path):
 def map_row():
     x, y, _ = make_regression(100)
     w, b = torch.linspace(-3, 3, 30), torch.linspace(-3, 3, 30)
-    def loop(): return torch.tensor([[mse_loss(slope*x + offset, y) for slope in w] for offset in b])
+    def loop(): return torch.tensor([[mse(slope*x + offset, y) for slope in w] for offset in b])
     return Row("loss surface of 30×30 lines, 100 points", {"this course": lambda: loss_surface(x, y, w, b), "double loop": loop}, "double loop", 1/20, same=close)
 
 
@@ -203,7 +202,7 @@ x, y = torch.rand(12_000, 784), torch.rand(12_000, 1).round()
 model = torch.nn.Linear(784, 1)
 opt = BasicOptim(model.parameters(), 0.1)
 def epochs(n):
-    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), opt, bce_loss)
+    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), bce_loss, opt)
 epochs(3)
 start = time.perf_counter()
 epochs(20)
