@@ -181,6 +181,7 @@ def _write_whole(
 )->None:
     "Write a file; an interruption leaves the earlier one as it was."
     part = path.with_name(f".unfinished-{path.name}-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         part.write_bytes(content)
         os.replace(part, path)

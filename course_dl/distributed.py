@@ -167,8 +167,9 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     args, asked, first = _options(argv), _missing_processes(), os.environ.get("RANK", "0") == "0"
     if asked and (asked.num_processes or 1) > 1: return _start(asked, argv)
-    with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()): path = mnist_sample()
-    train, valid = (tuple(o.cpu() for o in threes_and_sevens(path, split)) for split in ("train", "valid"))
+    sample = mnist_sample()
+    if first: print(sample)
+    train, valid = (tuple(o.cpu() for o in threes_and_sevens(sample.path, split)) for split in ("train", "valid"))
     seed_everything(args.seed)
     model = deep_net() if args.deep else nn.Linear(784, 1)
     loss_fn = _dies_at(args.die_at_step, bce_loss) if args.die_at_step else bce_loss
