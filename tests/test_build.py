@@ -5,6 +5,7 @@ from email import message_from_bytes
 from zipfile import ZipFile
 
 import pytest
+
 from helpers import LESSONS, ROOT, SETTINGS, copy_project, module_name, run
 
 
@@ -19,8 +20,8 @@ def built(tmp_path_factory):
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
 def test_what_was_built_installs_and_imports(built, kind, tmp_path):
     archive, = built.glob(kind)
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(tmp_path),
-        str(archive))
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--target", str(tmp_path)]
+    run(*install, str(archive))
     code = """
 import course_dl, course_dl.checks.sgd, pathlib
 folder = pathlib.Path(course_dl.__file__).parent
