@@ -8,6 +8,7 @@ from runner import in_python
 
 program = """
 import resource, time, torch
+import torch.nn.functional as F
 from pathlib import Path
 from course_dl.cnn import FashionCNN, fit
 from course_dl.datasets import TensorLoader
@@ -17,7 +18,7 @@ model = FashionCNN()
 opt = torch.optim.SGD(model.parameters(), 0.01)
 dl = TensorLoader(x, y, bs=500, shuffle=True)
 start = time.perf_counter()
-fit(model, 1, dl, None, opt)
+fit(model, dl, None, F.cross_entropy, opt, epochs=1)
 seconds = time.perf_counter() - start
 def peak():
     "Megabytes at most. Linux lets a process inherit its parent's `ru_maxrss`, so ask for that of its own memory."

@@ -15,13 +15,12 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_dl.cnn import Bfloat16, FashionCNN, small_net
 from course_dl.core import seed_everything
-from course_dl.data import cache_folder, fashion_mnist, mnist_sample
+from course_dl.data import digit_images, fashion_mnist, mnist_sample, read_images
 from course_dl.datasets import TensorLoader
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
-from course_dl.sgd import calc_grad
+from course_dl.sgd import calc_grad, mse
 from course_dl.similarity import load_digit
-from course_dl.thermometer import mse_loss
 from runner import Row, in_python
 
 seed, ROOT = 42, Path(__file__).parent.parent
@@ -147,7 +146,7 @@ def step_row(
         net = net.to(memory_format=layout)
         def work():
             net.zero_grad()
-            return calc_grad(x, y, net, F.cross_entropy)
+            return calc_grad(net, x, y, F.cross_entropy)
         return work
     def unfolded(net):
         for layer in net.modules():
@@ -172,21 +171,21 @@ def one_by_one(folder):
 
 def picture_rows(path):
     parts = [(digit, split) for split in ("train", "valid") for digit in (3, 7)]
-    def plain(): return [one_by_one(path/split/str(digit)) for digit, split in parts]
-    def kept(): return [load_digit(path, *part) for part in parts]
-    def first():
-        for o in cache_folder().glob("pixels-*"): o.unlink()
-        return kept()
-    n = sum(len(list((path/split/str(digit)).glob("*.png"))) for digit, split in parts)
-    yield Row(f"reading {n:,} PNG files, the first time", {"this course": first, "one by one": plain},
-              "one by one", 1/1.3, same=all_equal)
-    yield Row("reading them again", {"this course": kept, "one by one": plain}, "one by one", 1/50, same=all_equal)
+    folders = [path/split/str(digit) for digit, split in parts]
+    def all_of(read): return lambda: [read(folder) for folder in folders]
+    def floats(): return [load_digit(path, *part) for part in parts]
+    n = sum(len(list(folder.glob("*.png"))) for folder in folders)
+    yield Row(f"pixels of {n:,} PNG files, kept when they were unpacked",
+              {"this course": all_of(digit_images), "reading the folders": all_of(read_images)},
+              "reading the folders", 1/50, same=all_equal)
+    yield Row("the same, as floats", {"this course": floats, "reading the folders, one by one": all_of(one_by_one)},
+              "reading the folders, one by one", 1/30, same=all_equal)
 
 
 def map_row():
     x, y, _ = make_regression(100)
     w, b = torch.linspace(-3, 3, 30), torch.linspace(-3, 3, 30)
-    def loop(): return torch.tensor([[mse_loss(slope*x + offset, y) for slope in w] for offset in b])
+    def loop(): return torch.tensor([[mse(slope*x + offset, y) for slope in w] for offset in b])
     return Row("loss surface of 30×30 lines, 100 points",
                {"this course": lambda: loss_surface(x, y, w, b), "double loop": loop}, "double loop", 1/20, same=close)
 
@@ -222,7 +221,7 @@ x, y = torch.rand(12_000, 784), torch.rand(12_000, 1).round()
 model = torch.nn.Linear(784, 1)
 opt = BasicOptim(model.parameters(), 0.1)
 def epochs(n):
-    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), opt, bce_loss)
+    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), bce_loss, opt)
 epochs(3)
 start = time.perf_counter()
 epochs(20)
@@ -270,7 +269,7 @@ def second_calls(rounds, lesson="thermometer"):
 def speed_rows(
     n:int=20_000, # training images
 ): # every row; what it needs is loaded when its turn comes
-    data, path = fashion_mnist(), mnist_sample()
+    data, path = fashion_mnist(), mnist_sample().path
     n = min(n, len(data.x_train)//1000*1000)
     yield from cnn_rows(data, n)
     yield step_row(compiled=n > 6_000)

@@ -48,11 +48,11 @@ def train_distributed(
     model:nn.Module,           # maps a batch of inputs to logits; trained in place
     train:tuple,               # `x, y`: training samples and their targets, 1 or 0
     valid:tuple,               # `x, y`: validation samples
-    epochs:int=5,              # passes over the training data, 1 or more
-    bs:int=64,                 # samples in a batch of *each* process
-    lr:float=0.1,              # learning rate, above 0
-    seed:int=42,               # of the order of the samples, the same in every process
     loss_fn:Callable=bce_loss, # maps logits and targets to their mean loss
+    lr:float=0.1,              # learning rate, above 0
+    bs:int=64,                 # samples in a batch of *each* process
+    epochs:int=5,              # passes over the training data, 1 or more
+    seed:int=42,               # of the order of the samples, the same in every process
 )->dict: # `processes`; `losses`, `accuracies` and `seconds`, one for each epoch; `validated`, how many samples
     """Train with plain SGD on as many processes as were launched; a step uses the mean of their gradients.
 
@@ -167,12 +167,13 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     args, asked, first = _options(argv), _missing_processes(), os.environ.get("RANK", "0") == "0"
     if asked and (asked.num_processes or 1) > 1: return _start(asked, argv)
-    with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()): path = mnist_sample()
-    train, valid = (tuple(o.cpu() for o in threes_and_sevens(path, split)) for split in ("train", "valid"))
+    sample = mnist_sample()
+    if first: print(sample)
+    train, valid = (tuple(o.cpu() for o in threes_and_sevens(sample.path, split)) for split in ("train", "valid"))
     seed_everything(args.seed)
     model = deep_net() if args.deep else nn.Linear(784, 1)
     loss_fn = _dies_at(args.die_at_step, bce_loss) if args.die_at_step else bce_loss
-    try: result = train_distributed(model, train, valid, args.epochs, args.bs, args.lr, args.seed, loss_fn)
+    try: result = train_distributed(model, train, valid, loss_fn, args.lr, args.bs, args.epochs, args.seed)
     finally:
         if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
     if not first: return
