@@ -63,13 +63,14 @@ def draw(
 def processes(
     rounds:int, # how often each number is measured, in turns
 )->list: # seconds an epoch with one process and with two, medians
-    "The deep net on 3s and 7s under accelerate: the same work for one process, and shared by two."
+    "The deep net on 3s and 7s under accelerate, on the CPU: the same work for one process, and shared by two."
     from course_dl.distributed import launch
     found = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            for n, line in ((1, "python -m course_dl.distributed --bs 64"), (2, "accelerate launch --cpu --num_processes 2 -m course_dl.distributed --bs 32")):
-                done = launch(f"{line} --deep --epochs 4", "--out", Path(folder)/"result.json")
+            for n, line in ((1, "python"), (2, "torchrun --standalone --nproc_per_node 2")):
+                line += f" -m course_dl.distributed --bs {64//n} --deep --epochs 4"
+                done = launch(line, "--out", Path(folder)/"result.json", ACCELERATE_USE_CPU="true")
                 if done.returncode: raise RuntimeError(done.stdout)
                 found[n].append(min(json.loads((Path(folder)/"result.json").read_text())["seconds"]))
     return [median(found[n]) for n in (1, 2)]
