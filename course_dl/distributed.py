@@ -6,7 +6,7 @@
 __all__ = ['train_distributed', 'launch', 'main']
 
 # %% ../nbs/11_distributed.ipynb #e2a61a62
-import argparse, contextlib, io, json, os, shlex, signal, subprocess, sys, time
+import argparse, json, os, shlex, signal, subprocess, sys, time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -56,11 +56,11 @@ def train_distributed(
     model:nn.Module,           # maps a batch of inputs to logits; trained in place
     train:tuple,               # `x, y`: training samples and their targets, 1 or 0
     valid:tuple,               # `x, y`: validation samples
-    epochs:int=5,              # passes over the training data, 1 or more
-    bs:int=64,                 # samples in a batch of *each* process
-    lr:float=0.1,              # learning rate, above 0
-    seed:int=42,               # of the order of the samples, the same in every process
     loss_fn:Callable=bce_loss, # maps logits and targets to their mean loss
+    lr:float=0.1,              # learning rate, above 0
+    bs:int=64,                 # samples in a batch of *each* process
+    epochs:int=5,              # passes over the training data, 1 or more
+    seed:int=42,               # of the order of the samples, the same in every process
 )->dict: # `processes`; `losses`, `accuracies` and `seconds`, one for each epoch; `validated`, how many samples
     """Train with plain SGD on as many processes as were launched; a step uses the mean of their gradients.
 
@@ -140,11 +140,12 @@ def main(
 )->None:
     "Train on 3s and 7s; the program behind `python -m course_dl.distributed`."
     args, first = _options(argv), os.environ.get("RANK", "0") == "0"
-    with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()): path = mnist_sample()
-    train, valid = (tuple(o.cpu() for o in threes_and_sevens(path, split)) for split in ("train", "valid"))
+    sample = mnist_sample()
+    if first: print(sample)
+    train, valid = (tuple(o.cpu() for o in threes_and_sevens(sample.path, split)) for split in ("train", "valid"))
     seed_everything(args.seed)
     model = deep_net() if args.deep else nn.Linear(784, 1)
-    try: result = train_distributed(model, train, valid, args.epochs, args.bs, args.lr, args.seed)
+    try: result = train_distributed(model, train, valid, bce_loss, args.lr, args.bs, args.epochs, args.seed)
     finally:
         if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
     if not first: return
