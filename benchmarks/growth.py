@@ -67,12 +67,13 @@ def processes(
 )->list: # seconds an epoch with one process and with two, medians
     "The deep net on 3s and 7s under accelerate, on the CPU: the same work for one process, and shared by two."
     from course_dl.distributed import launch
-    line = "accelerate launch --cpu --num_processes {n} -m course_dl.distributed --bs {bs} --deep --epochs 4"
+    line = "torchrun --standalone --nproc_per_node {n} -m course_dl.distributed --bs {bs} --deep --epochs 4"
     found = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for n in found:
-                done = launch(line.format(n=n, bs=64//n), "--out", Path(folder)/"result.json")
+                out = Path(folder)/"result.json"
+                done = launch(line.format(n=n, bs=64//n), "--out", out, ACCELERATE_USE_CPU="true")
                 if done.returncode: raise RuntimeError(done.stdout)
-                found[n].append(min(json.loads((Path(folder)/"result.json").read_text())["seconds"]))
+                found[n].append(min(json.loads(out.read_text())["seconds"]))
     return [median(found[n]) for n in (1, 2)]

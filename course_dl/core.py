@@ -131,6 +131,7 @@ def plot_curves(
 
     Raises `ValueError` for no curves and for axes other than x and y."""
     import matplotlib.pyplot as plt
+    import torch
     if not curves: raise ValueError("curves must hold at least one curve, got none")
     if log not in ("", "x", "y", "xy"): raise ValueError(f"log must be '', 'x', 'y' or 'xy', got {log!r}")
     if ax is None: ax = plt.subplots()[1]
@@ -145,15 +146,16 @@ def plot_curves(
 # %% ../nbs/00_core.ipynb #c0a51e06
 def plot_landscape(
     ax,             # matplotlib axes to draw on
-    surface:Tensor, # loss of each pair, above 0, shape (len(b), len(w))
-    w:Tensor,       # places on the horizontal axis, rising
-    b:Tensor,       # places on the vertical axis, rising
+    surface,        # tensor, loss of each pair, above 0, shape (len(b), len(w))
+    w,              # tensor, places on the horizontal axis, rising
+    b,              # tensor, places on the vertical axis, rising
     path=None,      # a walk, shape (steps, 2 or more), each row beginning with w and b; none unless given
     best=None,      # w and b of the lowest place; no star unless given
 ):                  # the axes
     """Draw a loss over two parameters, from above.
 
     Raises `ValueError` for a surface of another shape and for a loss that is not positive."""
+    import numpy as np
     from matplotlib.colors import LogNorm
     if surface.shape != (len(b), len(w)):
         raise ValueError(f"surface must have shape (len(b), len(w)), {(len(b), len(w))}, got {tuple(surface.shape)}")
