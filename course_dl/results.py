@@ -6,8 +6,7 @@
 __all__ = ['claims', 'Claim', 'measure_claims', 'verdict', 'results_frame', 'plot_results', 'results_table']
 
 # %% ../nbs/20_results.ipynb #d02ae7bd
-import hashlib, inspect, io, json, re, sys
-from contextlib import redirect_stdout
+import hashlib, inspect, json, re, sys
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from statistics import median
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from .cnn import FashionCNN, Flips, evaluate, fit, he_start
 from .core import _write_whole, default_device, lessons_folder, seed_everything
-from .data import cache_folder, fashion_mnist, is_real, mnist, mnist_sample
+from .data import DigitFolder, cache_folder, fashion_mnist, mnist, mnist_sample
 from .datasets import TensorLoader
 from .mnist import MnistLogistic, MnistNN, update
 from .perceptron import MultilayerPerceptron, get_toy_data, get_xor_data
@@ -45,20 +44,19 @@ class Claim:
 # %% ../nbs/20_results.ipynb #e57727f8
 @lru_cache
 def _sample(
-)->tuple: # folder of the MNIST sample, and whether it is the real one
-    with redirect_stdout(io.StringIO()): path = mnist_sample()
-    return path, is_real(path)
+)->DigitFolder: # the MNIST sample
+    return mnist_sample()
 
 @lru_cache
 def _all_real(
 )->bool: # is every data set the real one?
-    with redirect_stdout(io.StringIO()): return _sample()[1] and is_real(mnist()) and is_real(fashion_mnist())
+    return _sample().real and mnist().real and fashion_mnist().real
 
 @lru_cache
 def _digits(
     split:str, # "train" or "valid"
 )->tuple: # images as rows, and targets
-    return threes_and_sevens(_sample()[0], split)
+    return threes_and_sevens(_sample().path, split)
 
 def _loaders(
     shuffle:bool, # shuffle the training images?
@@ -75,7 +73,7 @@ def _nearest_ideal(
     seed:int, # not used: nothing is random
     which:int, # 0 for the 3s, 1 for the 7s, 2 for the mean of the two
 )->float: # accuracy
-    path = _sample()[0]
+    path = _sample().path
     ideals = [mean_image(load_digit(path, digit)) for digit in (3, 7)]
     return digit_accuracy(load_digit(path, 3, "valid"), load_digit(path, 7, "valid"), *ideals)[which]
 
@@ -96,7 +94,7 @@ def _by_hand(
     seed_everything(seed)
     weights, bias = init_params((784, 1)), init_params(1)
     model = partial(linear1, weights=weights, bias=bias)
-    return train_model(model, epochs, *_loaders(shuffle), BasicOptim([weights, bias], lr=1.), loss_fn)[-1]
+    return train_model(model, *_loaders(shuffle), loss_fn, BasicOptim([weights, bias], lr=1.), epochs)[-1]
 
 def _on_linear(
     seed:int,
@@ -106,7 +104,7 @@ def _on_linear(
 )->float: # accuracy of `nn.Linear` with our loop; learning rate 1
     seed_everything(seed)
     model = _linear()
-    return train_model(model, epochs, *_loaders(shuffle), BasicOptim(model.parameters(), lr=1.), loss_fn)[-1]
+    return train_model(model, *_loaders(shuffle), loss_fn, BasicOptim(model.parameters(), lr=1.), epochs)[-1]
 
 def _in_learner(
     seed:int,
@@ -122,7 +120,7 @@ def _deep(
 )->float: # accuracy of `deep_net`, 20 epochs at learning rate 0.1
     seed_everything(seed)
     model = deep_net().to(_digits("train")[0].device)
-    return train_model(model, 20, *_loaders(True), BasicOptim(model.parameters(), lr=.1), nn.BCEWithLogitsLoss())[-1]
+    return train_model(model, *_loaders(True), nn.BCEWithLogitsLoss(), BasicOptim(model.parameters(), lr=.1), epochs=20)[-1]
 
 # %% ../nbs/20_results.ipynb #9d893b07
 def _thermometer(
@@ -153,14 +151,14 @@ def _xor(
     (x, y), (x_test, y_test) = get_xor_data(), get_xor_data(20_000, seed=1)
     model = MultilayerPerceptron(2, 8, 2)
     opt = torch.optim.Adam(model.parameters(), lr=.01)
-    for _ in range(20): train_epoch(model, TensorLoader(x, y, bs=50, shuffle=True), opt, F.cross_entropy)
+    for _ in range(20): train_epoch(model, TensorLoader(x, y, bs=50, shuffle=True), F.cross_entropy, opt)
     return (model(x_test).argmax(1) == y_test).float().mean().item()
 
 # %% ../nbs/20_results.ipynb #73575786
 @lru_cache
 def _mnist_rows(
 )->tuple: # training images as rows and their labels, validation images and labels, on the default device
-    with redirect_stdout(io.StringIO()): data = mnist()
+    data = mnist()
     x, y = data.x_train.flatten(1).float().to(default_device())/255, data.y_train.to(default_device())
     return x[:50_000], y[:50_000], x[50_000:], y[50_000:]
 
@@ -173,10 +171,10 @@ def _one_epoch(
     x, y, x_valid, y_valid = _mnist_rows()
     net, dl = model().to(x.device), TensorLoader(x, y, bs=64, shuffle=True)
     if how == "sgd":
-        for xb, yb in dl: update(xb, yb, net, lr=2e-2)
-    elif how == "adam": train_epoch(net, dl, torch.optim.Adam(net.parameters(), lr=1e-3), F.cross_entropy)
+        for xb, yb in dl: update(net, xb, yb, lr=2e-2)
+    elif how == "adam": train_epoch(net, dl, F.cross_entropy, torch.optim.Adam(net.parameters(), lr=1e-3))
     elif how == "rebuilt":
-        for batch in dl: train_epoch(net, [batch], torch.optim.Adam(net.parameters(), lr=1e-3), F.cross_entropy)
+        for batch in dl: train_epoch(net, [batch], F.cross_entropy, torch.optim.Adam(net.parameters(), lr=1e-3))
     else:
         from fastai.basics import DataLoaders, Learner
         import fastai.callback.schedule # gives Learner its fit_one_cycle and no_bar
@@ -188,7 +186,7 @@ def _one_epoch(
 @lru_cache
 def _fashion(
 )->tuple: # training images (n, 1, 28, 28) in [0, 1] and their labels, test images and labels, on the default device
-    with redirect_stdout(io.StringIO()): data = fashion_mnist()
+    data = fashion_mnist()
     parts = (data.x_train[:, None].float()/255, data.y_train, data.x_test[:, None].float()/255, data.y_test)
     return tuple(o.to(default_device()) for o in parts)
 
@@ -205,7 +203,7 @@ def _cnn(
     else:
         opt = torch.optim.SGD(model.parameters(), lr=.1, momentum=.9, weight_decay=5e-4, nesterov=True)
         sched = torch.optim.lr_scheduler.OneCycleLR(opt, .1, total_steps=epochs*len(dl), cycle_momentum=False)
-    fit(model, epochs, dl, None, opt, sched=sched)
+    fit(model, dl, None, F.cross_entropy, opt, epochs, sched=sched)
     return evaluate(model, TensorLoader(x_test, y_test, bs=1000))["accuracy"]
 
 # %% ../nbs/20_results.ipynb #ac01f1d3
