@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab student notebooks bench docs site hooks clean
+.PHONY: env run test lab student notebooks bench docs quarto site hooks clean
 
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
@@ -32,7 +32,12 @@ docs: _docs/index.html ## turn the notebooks and their stored outputs into a sit
 	@echo "The site is at $(CURDIR)/_docs/index.html"
 
 _docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
-	$(BIN)/python docs/build.py
+	@rm -rf build/site
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
+	@rm -rf _docs && mv build/site/html _docs
+
+quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
+	$(BIN)/python docs/quarto.py
 
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000
