@@ -84,15 +84,15 @@ def evaluate(
 
 # %% ../nbs/09_cnn.ipynb #1e346d47
 def fit(
-    model:nn.Module,                   # maps a batch of inputs to logits, shape (n, classes)
-    epochs:int,                        # passes over the training data, 1 or more
-    train_dl:Iterable,                 # yields training batches `xb, yb`, on the model's device
-    valid_dl:Iterable,                 # yields validation batches; None to train without
-    opt:torch.optim.Optimizer,         # over the model's parameters
-    loss_fn:Callable=F.cross_entropy,  # maps logits and targets to the mean loss
-    sched:LRScheduler=None,            # built on `opt`, moved after every step; none unless given
-    progress:bool=False,               # whether to show a progress bar
-)->list:                               # a dictionary for each epoch: `epoch`, `train_loss` and, with `valid_dl`, `valid_loss` and `accuracy`
+    model:nn.Module,            # maps a batch of inputs to logits, shape (n, classes)
+    train_dl:Iterable,          # yields training batches `xb, yb`, on the model's device
+    valid_dl:Iterable,          # yields validation batches; None to train without
+    loss_fn:Callable,           # maps logits and targets to the mean loss
+    opt:torch.optim.Optimizer,  # over the model's parameters
+    epochs:int,                 # passes over the training data, 1 or more
+    sched:LRScheduler=None,     # built on `opt`, moved after every step; none unless given
+    progress:bool=False,        # whether to show a progress bar
+)->list:                        # a dictionary for each epoch: `epoch`, `train_loss` and, with `valid_dl`, `valid_loss` and `accuracy`
     """Train, and validate after each epoch; stop before the step at a loss that is not finite, with NaN as the last `train_loss`.
 
     Raises `ValueError` for fewer than one epoch and for a scheduler of another optimizer."""
@@ -103,7 +103,7 @@ def fit(
     try:
         for epoch in range(1, epochs+1):
             model.train()
-            train_loss = _train_epoch(model, _with_bar(train_dl) if progress else train_dl, opt, loss_fn)
+            train_loss = _train_epoch(model, _with_bar(train_dl) if progress else train_dl, loss_fn, opt)
             history.append(dict(epoch=epoch, train_loss=train_loss))
             if valid_dl is not None:
                 valid = evaluate(model, valid_dl, loss_fn)
@@ -117,15 +117,15 @@ def fit(
 def _train_epoch(
     model:nn.Module,           # maps a batch of inputs to logits
     dl:Iterable,               # yields batches `xb, yb`
-    opt:torch.optim.Optimizer, # over the model's parameters
     loss_fn:Callable,          # maps logits and targets to the mean loss
+    opt:torch.optim.Optimizer, # over the model's parameters
 )->float: # mean loss per sample, or NaN
     "Train for an epoch, and stop with NaN before the step at a loss that is not finite."
     def checked(preds, yb):
         loss = loss_fn(preds, yb)
         if not torch.isfinite(loss): raise FloatingPointError("the loss is not finite")
         return loss
-    try: return train_epoch(model, dl, opt, checked)
+    try: return train_epoch(model, dl, checked, opt)
     except FloatingPointError: return math.nan
 
 def _with_bar(

@@ -9,7 +9,7 @@ __all__ = ['make_regression', 'VectorialDataset', 'LinearModel', 'loss_surface',
 import torch
 from torch import nn, Tensor
 from torch.utils.data import Dataset
-from .thermometer import mse_loss
+from .sgd import mse
 
 # %% ../nbs/05_regression.ipynb #ebe2df5a
 def make_regression(
@@ -106,7 +106,7 @@ def descend(
     for epoch in range(epochs):
         steps = len(history)
         for xb, yb in batches:
-            loss = mse_loss(model(xb), yb)
+            loss = mse(model(xb), yb)
             history.append(torch.cat([p.detach().flatten() for p in params] + [loss.detach()[None]]).cpu())
             if not loss.isfinite(): return torch.stack(history)
             opt.zero_grad()

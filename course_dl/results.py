@@ -94,7 +94,7 @@ def _by_hand(
     seed_everything(seed)
     weights, bias = init_params((784, 1)), init_params(1)
     model = partial(linear1, weights=weights, bias=bias)
-    return train_model(model, epochs, *_loaders(shuffle), BasicOptim([weights, bias], lr=1.), loss_fn)[-1]
+    return train_model(model, *_loaders(shuffle), loss_fn, BasicOptim([weights, bias], lr=1.), epochs)[-1]
 
 def _on_linear(
     seed:int,
@@ -104,7 +104,7 @@ def _on_linear(
 )->float: # accuracy of `nn.Linear` with our loop; learning rate 1
     seed_everything(seed)
     model = _linear()
-    return train_model(model, epochs, *_loaders(shuffle), BasicOptim(model.parameters(), lr=1.), loss_fn)[-1]
+    return train_model(model, *_loaders(shuffle), loss_fn, BasicOptim(model.parameters(), lr=1.), epochs)[-1]
 
 def _in_learner(
     seed:int,
@@ -120,7 +120,7 @@ def _deep(
 )->float: # accuracy of `deep_net`, 20 epochs at learning rate 0.1
     seed_everything(seed)
     model = deep_net().to(_digits("train")[0].device)
-    return train_model(model, 20, *_loaders(True), BasicOptim(model.parameters(), lr=.1), nn.BCEWithLogitsLoss())[-1]
+    return train_model(model, *_loaders(True), nn.BCEWithLogitsLoss(), BasicOptim(model.parameters(), lr=.1), epochs=20)[-1]
 
 # %% ../nbs/20_results.ipynb #9d893b07
 def _thermometer(
@@ -151,7 +151,7 @@ def _xor(
     (x, y), (x_test, y_test) = get_xor_data(), get_xor_data(20_000, seed=1)
     model = MultilayerPerceptron(2, 8, 2)
     opt = torch.optim.Adam(model.parameters(), lr=.01)
-    for _ in range(20): train_epoch(model, TensorLoader(x, y, bs=50, shuffle=True), opt, F.cross_entropy)
+    for _ in range(20): train_epoch(model, TensorLoader(x, y, bs=50, shuffle=True), F.cross_entropy, opt)
     return (model(x_test).argmax(1) == y_test).float().mean().item()
 
 # %% ../nbs/20_results.ipynb #73575786
@@ -171,10 +171,10 @@ def _one_epoch(
     x, y, x_valid, y_valid = _mnist_rows()
     net, dl = model().to(x.device), TensorLoader(x, y, bs=64, shuffle=True)
     if how == "sgd":
-        for xb, yb in dl: update(xb, yb, net, lr=2e-2)
-    elif how == "adam": train_epoch(net, dl, torch.optim.Adam(net.parameters(), lr=1e-3), F.cross_entropy)
+        for xb, yb in dl: update(net, xb, yb, lr=2e-2)
+    elif how == "adam": train_epoch(net, dl, F.cross_entropy, torch.optim.Adam(net.parameters(), lr=1e-3))
     elif how == "rebuilt":
-        for batch in dl: train_epoch(net, [batch], torch.optim.Adam(net.parameters(), lr=1e-3), F.cross_entropy)
+        for batch in dl: train_epoch(net, [batch], F.cross_entropy, torch.optim.Adam(net.parameters(), lr=1e-3))
     else:
         from fastai.basics import DataLoaders, Learner
         import fastai.callback.schedule # gives Learner its fit_one_cycle and no_bar
@@ -203,7 +203,7 @@ def _cnn(
     else:
         opt = torch.optim.SGD(model.parameters(), lr=.1, momentum=.9, weight_decay=5e-4, nesterov=True)
         sched = torch.optim.lr_scheduler.OneCycleLR(opt, .1, total_steps=epochs*len(dl), cycle_momentum=False)
-    fit(model, epochs, dl, None, opt, sched=sched)
+    fit(model, dl, None, F.cross_entropy, opt, epochs, sched=sched)
     return evaluate(model, TensorLoader(x_test, y_test, bs=1000))["accuracy"]
 
 # %% ../nbs/20_results.ipynb #ac01f1d3

@@ -109,7 +109,7 @@ def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
     def answer(model, epochs, train_dl, valid_dl, opt, path):
         best = None
         for _ in range(epochs):
-            row, = fit(model, 1, train_dl, valid_dl, opt)
+            row, = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)
             if best is None or better(row, best):
                 best = row
                 save_weights(model, path)
@@ -122,7 +122,7 @@ _higher = lambda row, best: row["accuracy"] > best["accuracy"]
 def _no_copy(model, epochs, train_dl, valid_dl, opt, path):
     highest = -1
     for _ in range(epochs):
-        accuracy = fit(model, 1, train_dl, valid_dl, opt)[0]["accuracy"]
+        accuracy = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)[0]["accuracy"]
         if accuracy > highest: highest, weights = accuracy, model.state_dict()
     model.load_state_dict(weights)
     save_weights(model, path)
@@ -131,7 +131,7 @@ def _no_copy(model, epochs, train_dl, valid_dl, opt, path):
 def _copied(model, epochs, train_dl, valid_dl, opt, path):
     models = []
     for _ in range(epochs):
-        fit(model, 1, train_dl, None, opt)
+        fit(model, train_dl, None, F.cross_entropy, opt, epochs=1)
         models.append(deepcopy(model))
     accuracies = [evaluate(o, valid_dl)["accuracy"] for o in models]
     save_weights(models[accuracies.index(max(accuracies))], path)
@@ -141,7 +141,7 @@ def _copied(model, epochs, train_dl, valid_dl, opt, path):
 def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     best = (-1, None)
     for _ in range(epochs):
-        row = fit(model, 1, train_dl, valid_dl, opt)[-1]
+        row = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)[-1]
         best = max(best, (row["accuracy"], [p.detach().clone() for p in model.parameters()]), key=lambda o: o[0])
     with torch.no_grad():
         for p, kept in zip(model.parameters(), best[1]): p.copy_(kept)
@@ -149,7 +149,7 @@ def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     return torch.tensor(best[0])
 
 def _only_last(model, epochs, train_dl, valid_dl, opt, path):
-    history = fit(model, epochs, train_dl, valid_dl, opt)
+    history = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs)
     save_weights(model, path)
     return history[-1]["accuracy"]
 
@@ -164,7 +164,7 @@ exercises.add("fit_best", reference=_best_by(_higher), probe=_fit_best, inputs=d
         "Of two equally good epochs you keep the later. Save only if the accuracy is *above* the best.": _best_by(lambda row, best: row["accuracy"] >= best["accuracy"]),
         "The best weights are kept, but you return the last accuracy.": _best_by(_higher, result=lambda best, last: last["accuracy"])},
     also=[_copied, _cloned, _best_by(_higher, result=lambda best, last: max(best["accuracy"], last["accuracy"]))],
-    hints=["`fit(model, 1, ...)` trains one epoch and returns a list with one dictionary. Call it `epochs` times.", "Keep the best accuracy so far in a variable. When an epoch beats it, `save_weights(model, path)`.", "After the loop, `load_weights(model, path)`."]);
+    hints=["`fit(..., epochs=1)` trains one epoch and returns a list with one dictionary. Call it `epochs` times.", "Keep the best accuracy so far in a variable. When an epoch beats it, `save_weights(model, path)`.", "After the loop, `load_weights(model, path)`."]);
 
 # %% ../../nbs/checks/cnn.ipynb #2579daf5
 def _shifted(ax):

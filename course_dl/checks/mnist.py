@@ -222,4 +222,4 @@ exercises.add("rate_finder", reference=_drawn(_rates, _good), probe=_rate_finder
         "The rates must grow at least a thousandfold; yours go from 0.01 to 1. `torch.logspace(-3, 1, 150)` makes some.": _drawn(np.logspace(-2, 0, 50), _good),
         "A reader cannot tell what the y axis shows. Label it, with a unit if there is one.": _drawn(_rates, _good, ylabel="")},
     also=[_drawn(_rates[::-1], _good[::-1]), _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good))],
-    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(xb, yb, net, lr=lr)` returns the loss.", "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, smooth(losses, 0.9))`."]);
+    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(net, xb, yb, lr=lr)` returns the loss.", "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, smooth(losses, 0.9))`."]);
