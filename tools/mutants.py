@@ -142,13 +142,16 @@ def plant(notebook:Path, cell:int, edit:Edit)->str:
 
 def suspects(folder:Path, notebook:Path)->list:
     "Commands that may notice a mistake in this notebook, the likely ones first."
-    def run(path): return ["-c", f"from nbdev.test import nbdev_test; nbdev_test({str(path)!r}, n_workers=0)", str(path)]
+    test = "from nbdev.test import nbdev_test; nbdev_test"
+    def run(path): return ["-c", f"{test}({str(path)!r}, n_workers=0)", str(path)]
     name = re.sub(r"^\d+_", "", notebook.stem)
     used = re.compile(rf"course_dl(\.| import .*){name}\b|from \.+{name}\b")
-    def users(where, pattern): return [o for o in sorted((folder/where).glob(pattern)) if used.search(o.read_text("utf-8"))]
+    def users(where, pattern):
+        return [o for o in sorted((folder/where).glob(pattern)) if used.search(o.read_text(encoding="utf-8"))]
     pages = [o for o in users("nbs", "*.ipynb") if o.name != notebook.name]
     tests = [["-m", "pytest", "-q", "-x", "-n0", str(o)] for o in users("tests", "test_*.py")]
-    return [run(folder/"nbs"/notebook.name), *map(run, users("nbs/checks", "*.ipynb")), *tests, *map(run, pages)]
+    return [run(folder/"nbs"/notebook.name), *map(run, users("nbs/checks", "*.ipynb")), *tests,
+            *map(run, pages)]
 
 
 def python(folder:Path, *words:str, timeout:int=900)->bool:
