@@ -6,8 +6,7 @@
 __all__ = ['claims', 'Claim', 'measure_claims', 'verdict', 'results_frame', 'plot_results', 'results_table']
 
 # %% ../nbs/20_results.ipynb #d02ae7bd
-import hashlib, inspect, io, json, re, sys
-from contextlib import redirect_stdout
+import hashlib, inspect, json, re, sys
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from statistics import median
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from .cnn import FashionCNN, Flips, evaluate, fit, he_start
 from .core import _write_whole, default_device, lessons_folder, seed_everything
-from .data import cache_folder, fashion_mnist, is_real, mnist, mnist_sample
+from .data import DigitFolder, cache_folder, fashion_mnist, mnist, mnist_sample
 from .datasets import TensorLoader
 from .mnist import MnistLogistic, MnistNN, update
 from .perceptron import MultilayerPerceptron, get_toy_data, get_xor_data
@@ -45,20 +44,19 @@ class Claim:
 # %% ../nbs/20_results.ipynb #e57727f8
 @lru_cache
 def _sample(
-)->tuple: # folder of the MNIST sample, and whether it is the real one
-    with redirect_stdout(io.StringIO()): path = mnist_sample()
-    return path, is_real(path)
+)->DigitFolder: # the MNIST sample
+    return mnist_sample()
 
 @lru_cache
 def _all_real(
 )->bool: # is every data set the real one?
-    with redirect_stdout(io.StringIO()): return _sample()[1] and is_real(mnist()) and is_real(fashion_mnist())
+    return _sample().real and mnist().real and fashion_mnist().real
 
 @lru_cache
 def _digits(
     split:str, # "train" or "valid"
 )->tuple: # images as rows, and targets
-    return threes_and_sevens(_sample()[0], split)
+    return threes_and_sevens(_sample().path, split)
 
 def _loaders(
     shuffle:bool, # shuffle the training images?
@@ -75,7 +73,7 @@ def _nearest_ideal(
     seed:int, # not used: nothing is random
     which:int, # 0 for the 3s, 1 for the 7s, 2 for the mean of the two
 )->float: # accuracy
-    path = _sample()[0]
+    path = _sample().path
     ideals = [mean_image(load_digit(path, digit)) for digit in (3, 7)]
     return digit_accuracy(load_digit(path, 3, "valid"), load_digit(path, 7, "valid"), *ideals)[which]
 
@@ -160,7 +158,7 @@ def _xor(
 @lru_cache
 def _mnist_rows(
 )->tuple: # training images as rows and their labels, validation images and labels, on the default device
-    with redirect_stdout(io.StringIO()): data = mnist()
+    data = mnist()
     x, y = data.x_train.flatten(1).float().to(default_device())/255, data.y_train.to(default_device())
     return x[:50_000], y[:50_000], x[50_000:], y[50_000:]
 
@@ -188,7 +186,7 @@ def _one_epoch(
 @lru_cache
 def _fashion(
 )->tuple: # training images (n, 1, 28, 28) in [0, 1] and their labels, test images and labels, on the default device
-    with redirect_stdout(io.StringIO()): data = fashion_mnist()
+    data = fashion_mnist()
     parts = (data.x_train[:, None].float()/255, data.y_train, data.x_test[:, None].float()/255, data.y_test)
     return tuple(o.to(default_device()) for o in parts)
 

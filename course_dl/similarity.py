@@ -9,7 +9,7 @@ __all__ = ['load_digit', 'mean_image', 'l1_distance', 'l2_distance', 'is_3', 'di
 from collections.abc import Callable
 from pathlib import Path
 from torch import Tensor
-from .data import read_images
+from .data import digit_images
 
 # %% ../nbs/02_similarity.ipynb #afdc62c8
 def load_digit(
@@ -21,7 +21,7 @@ def load_digit(
 
     Raises `ValueError` for a digit outside 0-9, and for a digit or split that has no images."""
     if digit not in range(10): raise ValueError(f"digit must be 0-9, got {digit}")
-    try: return read_images(Path(path)/split/str(digit)).float().div_(255)
+    try: return digit_images(Path(path)/split/str(digit)).float().div_(255)
     except FileNotFoundError:
         found = sorted(f"{o.parent.name}/{o.name}" for o in Path(path).glob("*/[0-9]"))
         raise ValueError(f"no images in {split}/{digit}, found {', '.join(found) or 'no digit folders'}") from None

@@ -21,7 +21,8 @@ def draw(path:Path)->list: # names of the pictures
     run.cells = [o for o in run.cells if "slow" not in o.metadata.get("tags", [])]
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(run, timeout=1800, kernel_name="python3", resources=dict(metadata=dict(path=folder))).execute()
-    if "Data: embedded" in str([o.get("text") for c in run.cells for o in c.get("outputs", [])]): sys.exit("The pictures are drawn from real data only; see `course_dl data`.")
+    said = [o.get("data", {}).get("application/vnd.course-dl+json", {}) for c in run.cells for o in c.get("outputs", [])]
+    if not all(o.get("real", True) for o in said): sys.exit("The pictures are drawn from real data only; see `course_dl data`.")
     for before, cell in zip(run.cells, run.cells[1:]):
         for call, name in wanted.items():
             if cell.source.startswith(call): (Path(__file__).parents[1]/"nbs/images"/name).write_bytes(base64.b64decode([o.data["image/png"] for o in before.outputs if "image/png" in o.get("data", {})][-1]))
