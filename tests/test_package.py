@@ -39,7 +39,7 @@ for op in ("nms", "qnms"): library.define(f"{op}(Tensor a, Tensor b, float c) ->
 @pytest.mark.parametrize("before", ["", DOES_NOT_LOAD, DOES_NOT_LOAD + DECLARED_BEFORE],
                          ids=["as installed", "library does not load", "declared by somebody else"])
 def test_core_makes_any_torch_and_torchvision_pair_work_together(before):
-    assert run_python(before + VISION, PYTHONWARNINGS="ignore") == "1000"
+    assert run_python(before + VISION, timeout=300, PYTHONWARNINGS="ignore") == "1000"
 
 
 @pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
@@ -55,8 +55,8 @@ def report(core): return {line["name"]: line for line in core.doctor()}
 
 
 def test_doctor_notes_a_mismatched_pair_and_its_fix(monkeypatch):
-    extension = pytest.importorskip("torchvision.extension")
     from course_dl import core
+    extension = pytest.importorskip("torchvision.extension")
     old = core._version
     monkeypatch.setattr(core, "_version", lambda package: "3.1.0+cu140" if package == "torch" else old(package))
     monkeypatch.setattr(extension, "_has_ops", lambda: False)

@@ -48,7 +48,8 @@ class Mistakes(ast.NodeVisitor):
         text = self.source[self.lines[line-1]:self.lines[line]]
         return self.lines[line-1] + len(text.encode()[:column].decode())
 
-    def span(self, node)->tuple: return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
+    def span(self, node)->tuple:
+        return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
 
     def replace(self, node, text:str): self.found.append(Edit(*self.span(node), text))
 
@@ -60,7 +61,8 @@ class Mistakes(ast.NodeVisitor):
             self.found.append(Edit(start, end, self.source[start:end].replace(old, new, 1)))
 
     def visit_Compare(self, node):
-        for left, op, right in zip([node.left, *node.comparators], node.ops, node.comparators): self.between(left, op, right)
+        lefts = [node.left, *node.comparators]
+        for left, op, right in zip(lefts, node.ops, node.comparators, strict=False): self.between(left, op, right)
         self.generic_visit(node)
 
     def visit_BinOp(self, node):
@@ -68,7 +70,7 @@ class Mistakes(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BoolOp(self, node):
-        for left, right in zip(node.values, node.values[1:]): self.between(left, node.op, right)
+        for left, right in zip(node.values, node.values[1:], strict=False): self.between(left, node.op, right)
         self.generic_visit(node)
 
     def visit_UnaryOp(self, node):
@@ -106,7 +108,8 @@ class Mistakes(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Attribute(self, node):
-        if node.attr in NAMES: self.found.append(Edit(self.span(node)[1] - len(node.attr), self.span(node)[1], NAMES[node.attr]))
+        end = self.span(node)[1]
+        if node.attr in NAMES: self.found.append(Edit(end - len(node.attr), end, NAMES[node.attr]))
         self.generic_visit(node)
 
     def visit_JoinedStr(self, node): "Words of messages are left alone."
@@ -139,14 +142,16 @@ def plant(notebook:Path, cell:int, edit:Edit)->str:
 
 def suspects(folder:Path, notebook:Path)->list:
     "Commands that may notice a mistake in this notebook, the likely ones first."
-    def one(path): return ["-c", f"from nbdev.test import nbdev_test; nbdev_test({str(path)!r}, n_workers=0)", str(path)]
+    test = "from nbdev.test import nbdev_test; nbdev_test"
+    def run(path): return ["-c", f"{test}({str(path)!r}, n_workers=0)", str(path)]
     name = re.sub(r"^\d+_", "", notebook.stem)
     used = re.compile(rf"course_dl(\.| import .*){name}\b|from \.+{name}\b")
-    notebooks = [o for o in sorted((folder/"nbs").rglob("*.ipynb")) if o.name != notebook.name and used.search(o.read_text(encoding="utf-8"))]
-    answers = [o for o in notebooks if o.parent.name == "checks"]
-    tests = [o for o in sorted((folder/"tests").glob("test_*.py")) if used.search(o.read_text(encoding="utf-8"))]
-    return [one(folder/"nbs"/notebook.name), *map(one, answers), *[["-m", "pytest", "-q", "-x", "-n0", str(o)] for o in tests],
-            *[one(o) for o in notebooks if o not in answers]]
+    def users(where, pattern):
+        return [o for o in sorted((folder/where).glob(pattern)) if used.search(o.read_text(encoding="utf-8"))]
+    pages = [o for o in users("nbs", "*.ipynb") if o.name != notebook.name]
+    tests = [["-m", "pytest", "-q", "-x", "-n0", str(o)] for o in users("tests", "test_*.py")]
+    return [run(folder/"nbs"/notebook.name), *map(run, users("nbs/checks", "*.ipynb")), *tests,
+            *map(run, pages)]
 
 
 def python(folder:Path, *words:str, timeout:int=900)->bool:
@@ -189,7 +194,7 @@ def main():
     print(f"{len(chosen)} of {len(mistakes)} mistakes, in {len(notebooks)} notebooks", flush=True)
     survivors = 0
     with ThreadPoolExecutor(args.jobs) as pool:
-        for (notebook, cell, _), (diff, place) in zip(chosen, pool.map(lambda o: noticed_by(*o), chosen)):
+        for (notebook, cell, _), (diff, place) in zip(chosen, pool.map(lambda o: noticed_by(*o), chosen), strict=True):
             print(f"{'noticed' if place else 'SURVIVES':9}{notebook.name} cell {cell}  {place}", flush=True)
             if not place:
                 survivors += 1
