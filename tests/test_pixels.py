@@ -1,4 +1,4 @@
-"Pixels kept when the sample is unpacked: whatever happens to the files or to what was kept, readers keep their promise."
+"Pixels kept when the sample is unpacked: whatever happens to the files or to what was kept, all is read right."
 import gzip
 import hashlib
 import shutil
