@@ -136,7 +136,7 @@ def _find(name:str, read=_content)->tuple:
         lacking = [file for file, paths in found.items() if not paths]
         try:
             if not lacking: return source, [read(found[file][0], sha256) for file, sha256 in dataset.files.items()]
-            if len(lacking) < len(found): raise DataError(f"{folder} lacks a part of {dataset.title}: {', '.join(lacking)}")
+            if len(lacking) < len(found): raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
         except DataError as e:
             if source == "COURSE_DL_DATA": raise DataError(f"COURSE_DL_DATA names a bad mirror: {e}") from None
     return None, None
@@ -192,9 +192,10 @@ def fetch_data(
 def _load(name:str)->tuple:
     "Where a data set was found, the web included, and the content of its files; or (\"embedded\", None)."
     source, contents = _find(name)
-    failed = cache_folder()/f"unreachable-{name}"
     if source: return source, contents
-    if _offline() or failed.exists() and time.time() - failed.stat().st_mtime < _forget: return "embedded", None
+    failed = cache_folder()/f"unreachable-{name}"
+    asked_lately = os.path.exists(failed) and abs(time.time() - failed.stat().st_mtime) < _forget
+    if asked_lately or _offline(): return "embedded", None
     try: return _download(name), _find(name)[1]
     except DataError as e:
         warnings.warn(f"{e}\n  No more attempts for an hour, except by fetch_data({name!r}).", stacklevel=3)
@@ -219,9 +220,8 @@ def digit_images(
     "Images of a folder; those of the MNIST sample come from the pixels kept when it was unpacked."
     folder = Path(folder).absolute()
     for kept in folder.parent.parent.parent.glob(f"pixels-{folder.parent.name}-{folder.name}-*"):
-        pixels = bytearray(kept.read_bytes())
-        if kept.name.endswith(hashlib.sha256(pixels).hexdigest()):
-            return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 28, 28)
+        pixels = np.fromfile(kept, np.uint8)
+        if kept.name.endswith(hashlib.sha256(pixels).hexdigest()): return torch.from_numpy(pixels).view(-1, 28, 28)
     return read_images(folder)
 
 def _unpack(raw:bytes, folder:Path)->None:
@@ -230,12 +230,12 @@ def _unpack(raw:bytes, folder:Path)->None:
     safe = dict(filter="data") if hasattr(tarfile, "data_filter") else {}
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as tar: tar.extractall(folder, **safe)
-    except tarfile.TarError as e: raise DataError(f"unsafe or unreadable tar archive ({e})") from None
+    except tarfile.TarError as e: raise DataError(f"mnist_sample.tgz: unsafe or unreadable archive ({e})") from None
 
 def _build_sample(name:str, fill)->Path:
     "Folder `mnist_sample`, which `fill` writes on first use, beside its pixels; moved into place whole."
     cache, done = cache_folder(), cache_folder()/name
-    if done.is_dir(): return done/"mnist_sample"
+    if os.path.isdir(done): return done/"mnist_sample"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".unfinished-") as work:

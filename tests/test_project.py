@@ -23,6 +23,7 @@ TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/READM
 # Lessons with code wider than 88 columns. This list only shrinks.
 WIDE = {"similarity", "sgd", "thermometer", "regression", "datasets", "perceptron", "mnist", "cnn", "learner",
         "distributed"}
+IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
               "jinja2": "tables of pandas", "packaging": "versions in doctor"}
@@ -232,7 +233,8 @@ def test_whatever_is_imported_is_required_and_the_other_way_round():
     names = {name for path in MODULES for name in imports(path)}
     names |= {name for path in [*NOTEBOOKS, *CHECKS] for name in imports_of_notebook(path)}
     tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"course_dl"}
-    needed = {normal(packages_distributions()[name][0]) for name in tops}
+    packages = packages_distributions()
+    needed = {normal(packages[name][0]) for name in tops - IF_THERE}
     required = {normal(Requirement(text).name) for text in SETTINGS["requirements"].split()}
     assert not needed - required, "imported, but not in settings.ini"
     assert not required - needed - set(FOR_OTHERS), "in settings.ini, but not imported"

@@ -142,7 +142,8 @@ def plant(notebook:Path, cell:int, edit:Edit)->str:
 
 def suspects(folder:Path, notebook:Path)->list:
     "Commands that may notice a mistake in this notebook, the likely ones first."
-    def run(path): return ["-c", f"from nbdev.test import nbdev_test; nbdev_test({str(path)!r}, n_workers=0)", str(path)]
+    test = "from nbdev.test import nbdev_test; nbdev_test"
+    def run(path): return ["-c", f"{test}({str(path)!r}, n_workers=0)", str(path)]
     name = re.sub(r"^\d+_", "", notebook.stem)
     used = re.compile(rf"course_dl(\.| import .*){name}\b|from \.+{name}\b")
     def users(where, pattern):
