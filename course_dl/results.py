@@ -118,8 +118,8 @@ def _module(
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)): defined[node.name] = node
         elif isinstance(node, ast.Assign):
             defined |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            imported |= {o.asname or o.name: (node.module, o.name) for o in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module.startswith("course_dl.")):
+            imported |= {o.asname or o.name: (node.module.removeprefix("course_dl."), o.name) for o in node.names}
     return defined, imported
 
 def _code_behind(
