@@ -20,7 +20,8 @@ globals().update(yaml.safe_load((ROOT/"docs"/"sphinx.yml").read_text(encoding="u
 project, author, copyright = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["copyright"]
 SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
 SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
-SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
+                       "CODE_OF_CONDUCT.md", "SECURITY.md"]
 PATHS = {lesson.page_of(path): path for paths in [["nbs/index.ipynb"], *SECTIONS.values()] for path in paths}
 
 include_patterns = [*PATHS.values(), "nbs/checks/*.ipynb"]
