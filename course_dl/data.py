@@ -7,7 +7,18 @@ __all__ = ['DataError', 'read_idx', 'read_mnist_pickle', 'cache_folder', 'data_s
            'digit_images', 'DigitFolder', 'ImageData', 'mnist_sample', 'mnist', 'fashion_mnist']
 
 # %% ../nbs/01_data.ipynb #8db71852
-import codecs, gzip, hashlib, io, os, pickle, struct, tarfile, tempfile, time, warnings, zlib
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import tarfile
+import tempfile
+import time
+import warnings
+import zlib
 from collections import namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .core import Said, said_type
 
 if TYPE_CHECKING: from torch import Tensor # torch takes long to load, and is not needed to find the files
 
@@ -61,10 +74,9 @@ def read_idx(
     return _parse_idx(_unzip(path), str(path))
 
 # %% ../nbs/01_data.ipynb #36d66ec8
-_make_array, _, _ = np.zeros(1).__reduce__() # what NumPy's own pickles call
-_make_view, *_ = np.zeros(1).__reduce_ex__(5)
-_make_scalar, _ = np.float32(0).__reduce__()
-_allowed = {o.__name__: o for o in (np.ndarray, np.dtype, codecs.encode, _make_array, _make_view, _make_scalar)}
+# What the pickles of NumPy's arrays call, by name: three of them NumPy tells only when it pickles
+_makers = [np.zeros(1).__reduce__()[0], np.zeros(1).__reduce_ex__(5)[0], np.float32(0).__reduce__()[0]]
+_allowed = {o.__name__: o for o in (np.ndarray, np.dtype, codecs.encode, *_makers)}
 
 class _ArrayUnpickler(pickle.Unpickler):
     "Unpickle NumPy arrays and plain containers, nothing else."
@@ -167,7 +179,8 @@ def _get_content(url:str, part:str, store)->None:
 
 def _download(name:str)->str:
     "Fetch the files of a data set that the cache lacks; the host they came from."
-    import pooch, requests
+    import pooch
+    import requests
     dataset, errors = _datasets[name], []
     for base in dataset.mirrors:
         store = pooch.create(cache_folder()/dataset.folder, base, urls={Path(o).stem: base + o for o in dataset.files},
@@ -292,12 +305,12 @@ class _Source:
     def real(self)->bool:
         "Whether these are the real data, for which the figures in the text hold."
         return self.source != "embedded"
-    def __repr__(self):
-        if self.real: return f"Data: {self.title} (real, from {self.source})"
-        return "Data: embedded sample (1,797 digits); figures differ from the text"
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        said = dict(kind="Data", text=repr(self).removeprefix("Data: "), real=self.real, source=self.source)
-        return {"text/plain": repr(self), "application/vnd.course-dl+json": said}
+    def _said(self)->Said:
+        text = "embedded sample (1,797 digits); figures differ from the text"
+        if self.real: text = f"{self.title} (real, from {self.source})"
+        return Said("Data", text, dict(real=self.real, source=self.source))
+    def __repr__(self): return repr(self._said())
+    def _repr_mimebundle_(self, include=None, exclude=None): return self._said()._repr_mimebundle_()
 
 @dataclass(repr=False)
 class DigitFolder(_Source):
