@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import Said, said_type
+from .core import Said
 
 if TYPE_CHECKING: from torch import Tensor # torch takes long to load, and is not needed to find the files
 
