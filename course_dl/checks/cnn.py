@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
-from ..cnn import conv2d_by_hand, evaluate, fit, load_weights, save_weights
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..cnn import evaluate, fit, load_weights, save_weights
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 
 # %% ../../nbs/checks/cnn.ipynb #f3a5a51d
 exercises = Exercises("cnn")
@@ -44,13 +44,15 @@ ex.also(_edges.rot90(),
         torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))))
 
 # %% ../../nbs/checks/cnn.ipynb #ac1d9fce
-_crop = lambda out, stride: out[:, :, ::stride, ::stride]
-_conv2d = lambda x, weight, bias, padding, stride: F.conv2d(x, weight, bias, stride, padding)
+def _crop(out, stride): return out[:, :, ::stride, ::stride]
+
+def _conv2d(x, weight, bias, padding, stride): return F.conv2d(x, weight, bias, stride, padding)
 
 def _conv_inputs(seed_padding_stride):
     seed, padding, stride = seed_padding_stride
     draw = torch.Generator().manual_seed(seed)
-    x, weight, bias = (torch.randint(-2, 3, shape, generator=draw).float() for shape in ((2, 2, 3, 4), (3, 2, 2, 3), (3,)))
+    shapes = (2, 2, 3, 4), (3, 2, 2, 3), (3,)
+    x, weight, bias = (torch.randint(-2, 3, shape, generator=draw).float() for shape in shapes)
     return dict(x=x, weight=weight, bias=bias, padding=padding, stride=stride)
 
 # %% ../../nbs/checks/cnn.ipynb #75c8eaa8
@@ -88,24 +90,33 @@ def _(x, weight, bias, padding, stride): return _conv2d(x, weight, None, padding
 # %% ../../nbs/checks/cnn.ipynb #992d2699
 @ex.also
 def _conv_loops(x, weight, bias, padding, stride):
-    x, (rows, columns) = np.pad(x.numpy(), ((0, 0), (0, 0), (padding,)*2, (padding,)*2)), weight.shape[2:]
-    places = [range(0, n-k+1, stride) for n, k in zip(x.shape[2:], (rows, columns))]
-    return torch.tensor(np.array([[[[(image[:, r:r+rows, c:c+columns]*one.numpy()).sum()+float(b) for c in places[1]] for r in places[0]] for one, b in zip(weight, bias)] for image in x]))
+    x = np.pad(x.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    rows, columns = weight.shape[2:]
+    starts = range(0, x.shape[2]-rows+1, stride), range(0, x.shape[3]-columns+1, stride)
+    out = torch.empty(len(x), len(weight), len(starts[0]), len(starts[1]))
+    for n, channel in np.ndindex(len(x), len(weight)):
+        for i, r in enumerate(starts[0]):
+            for j, c in enumerate(starts[1]):
+                window = x[n, :, r:r+rows, c:c+columns]
+                out[n, channel, i, j] = float((window*weight[channel].numpy()).sum() + bias[channel])
+    return out
 
 @ex.also
 def _conv_unfolded(x, weight, bias, padding, stride):
     size = [(n+2*padding-k)//stride+1 for n, k in zip(x.shape[2:], weight.shape[2:])]
-    return (weight.flatten(1) @ F.unfold(x, weight.shape[2:], padding=padding, stride=stride) + bias[:, None]).unflatten(2, size)
+    windows = F.unfold(x, weight.shape[2:], padding=padding, stride=stride)
+    return (weight.flatten(1) @ windows + bias[:, None]).unflatten(2, size)
 
 @ex.also
 def _(x, weight, bias, padding, stride):
-    return torch.einsum("nchwij,ocij->nohw", F.pad(x, (padding,)*4).unfold(2, 2, stride).unfold(3, 3, stride), weight) + bias[:, None, None]
+    windows = F.pad(x, (padding,)*4).unfold(2, 2, stride).unfold(3, 3, stride)
+    return torch.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None]
 
 # %% ../../nbs/checks/cnn.ipynb #8554a4b8
 _classes = st.integers(0, 2)
 _labels = st.tuples(st.lists(_classes, max_size=4), st.lists(_classes, min_size=7, max_size=7)).map(
     lambda o: dict(truth=torch.tensor([0, 1, 2, *o[0]]), answers=torch.tensor(o[1][:3+len(o[0])]), n_classes=3))
-_right = lambda truth, answers, n: torch.bincount(truth[truth == answers], minlength=n)
+def _right(truth, answers, n): return torch.bincount(truth[truth == answers], minlength=n)
 
 ex = exercises.add(
     "recall",
@@ -152,13 +163,14 @@ def _fit_best(answer, seed):
         for p in model.parameters(): p.copy_(torch.randn(p.shape, generator=draw))
     opt = torch.optim.Adam(model.parameters(), lr=0.5)
     opt.register_step_post_hook(lambda *_: steps.append(1))
-    flat = lambda model: torch.cat([p.detach().flatten() for p in model.parameters()])
+    def flat(model): return torch.cat([p.detach().flatten() for p in model.parameters()])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)/"best.safetensors"
         accuracy = answer(model, 6, [(x[:12], y[:12])], [(x[12:], y[12:])], opt, path)
         if not path.exists(): raise Wrong("There is no file at `path`. Save the best weights there.")
         kept = flat(load_weights(nn.Linear(3, 2), path))
-    return {"The accuracy": accuracy, "The weights of the model": flat(model), "The weights in the file": kept, "The number of steps": len(steps)}
+    return {"The accuracy": accuracy, "The weights of the model": flat(model), "The weights in the file": kept,
+            "The number of steps": len(steps)}
 
 # %% ../../nbs/checks/cnn.ipynb #b4234f44
 def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
@@ -174,7 +186,7 @@ def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
         return result(best, row)
     return answer
 
-_higher = lambda row, best: row["accuracy"] > best["accuracy"]
+def _higher(row, best): return row["accuracy"] > best["accuracy"]
 
 # %% ../../nbs/checks/cnn.ipynb #ef554807
 ex = exercises.add("fit_best", reference=_best_by(_higher),
@@ -265,11 +277,7 @@ def _shifted(ax):
 
 # %% ../../nbs/checks/cnn.ipynb #8224e84e
 def _drawn(x, *ys, xlabel="shift (pixels)", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    for y in ys: ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+    return drawn(*[(x, y) for y in ys], xlabel=xlabel, ylabel=ylabel)
 
 _shifts, _one, _other = np.arange(-6, 7), 0.8-0.1*np.abs(np.arange(-6, 7)), 0.8-0.12*np.abs(np.arange(-6, 7))
 

@@ -6,13 +6,16 @@
 __all__ = []
 
 # %% ../../nbs/checks/datasets.ipynb #434514a3
-import heapq, math, random
+import heapq
+import math
+import random
 from itertools import islice
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
 from ..datasets import TensorLoader
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 
 # %% ../../nbs/checks/datasets.ipynb #54540634
 exercises = Exercises("datasets")
@@ -21,9 +24,9 @@ check, hint = exercises.check, exercises.hint
 # %% ../../nbs/checks/datasets.ipynb #3c020960
 _answers = st.lists(st.sampled_from([0., 1.]), min_size=1, max_size=4).map(torch.tensor)
 
-ex = exercises.add(
-    "honest_accuracy",
-    reference=lambda batches: sum(o.sum() for o in batches)/sum(len(o) for o in batches),
+def _honest_accuracy(batches): return sum(o.sum() for o in batches)/sum(len(o) for o in batches)
+
+ex = exercises.add("honest_accuracy", reference=_honest_accuracy,
     inputs=dict(batches=st.lists(_answers, min_size=1, max_size=4)),
     hints=["Two sums, one division.",
            "The right answers are `sum(o.sum() for o in batches)`. How many samples are there?"])
@@ -91,7 +94,8 @@ def _(y): return [1/y.tolist().count(label) for label in y.tolist()]
 
 @ex.also
 def _(y):
-    return (lambda found: torch.from_numpy((len(y)/found[2])[found[1]]))(np.unique(y.numpy(), return_inverse=True, return_counts=True))
+    _, which, counts = np.unique(y.numpy(), return_inverse=True, return_counts=True)
+    return torch.from_numpy((len(y)/counts)[which])
 
 @ex.also
 def _(y): return 1/(y[:, None] == y).sum(1)
@@ -108,12 +112,15 @@ def _two_epochs(loader_class, x, y, bs):
         raise Wrong("You move the samples in `x` itself, and others may hold them too. Leave it alone: draw an "
                     "order and index with it.")
     orders = [torch.cat([xb.reshape(-1) for xb, _ in epoch]).tolist() if epoch else [] for epoch in epochs]
-    return {"batches, by `len`": len(loader), "sizes of the batches in two epochs": [[len(xb) for xb, _ in epoch] for epoch in epochs],
+    return {"batches, by `len`": len(loader),
+            "sizes of the batches in two epochs": [[len(xb) for xb, _ in epoch] for epoch in epochs],
             "every label beside its own input": all(torch.equal(10*xb, yb) for epoch in epochs for xb, yb in epoch),
             "every sample once an epoch": all(sorted(o) == numbers for o in orders),
             "shuffled": orders[0] != numbers, "a new order in the second epoch": orders[0] != orders[1]}
 
-_samples = st.tuples(st.integers(8, 20), st.integers(1, 9)).map(lambda o: dict(x=torch.arange(o[0]), y=10*torch.arange(o[0]), bs=o[1]))
+def _labeled(n, bs): return dict(x=torch.arange(n), y=10*torch.arange(n), bs=bs)
+
+_samples = st.builds(_labeled, st.integers(8, 20), st.integers(1, 9))
 
 # %% ../../nbs/checks/datasets.ipynb #1918b849
 class _Loader:
@@ -187,7 +194,7 @@ def _with_numpy(x, y, bs):
     return Loader(x, y, bs)
 
 @ex.also
-def _with_torch(x, y, bs): return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=bs, shuffle=True)
+def _with_torch(x, y, bs): return DataLoader(TensorDataset(x, y), batch_size=bs, shuffle=True)
 
 ex.also(_Loader)
 
@@ -210,9 +217,12 @@ def _streamed(answer, items, size):
             served.append(o)
         runs.append(served)
     first, second = [o[:n-size] for o in runs]
-    return {"no more held than the buffer": max(held, default=0) <= size+1, "the buffer full before the first item": max(held[:1], default=0) >= size,
-            "items lost": any(set(range(n))-set(o) for o in runs), "items that come twice": any(len(set(o)) < len(o) for o in runs),
-            "shuffled": first != list(range(n-size)), "another order in the second run": first != second,
+    return {"no more held than the buffer": max(held, default=0) <= size+1,
+            "the buffer full before the first item": max(held[:1], default=0) >= size,
+            "items lost": any(set(range(n))-set(served) for served in runs),
+            "items that come twice": any(len(set(served)) < len(served) for served in runs),
+            "shuffled": first != list(range(n-size)),
+            "another order in the second run": first != second,
             "items leave their block": any(o//size != i//size for i, o in enumerate(first))}
 
 # %% ../../nbs/checks/datasets.ipynb #8ffd6e31
@@ -305,12 +315,7 @@ def _buffer_size(ax):
     return True
 
 # %% ../../nbs/checks/datasets.ipynb #77a48593
-def _drawn(x, y, xlabel="buffer", ylabel="classes"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(x, y, xlabel="buffer", ylabel="classes"): return drawn((x, y), xlabel=xlabel, ylabel=ylabel)
 
 _sizes, _good = np.array([1, 100, 1000, 12_000]), np.array([1.1, 1.5, 4, 10])
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import bce_loss
 
 # %% ../../nbs/checks/distributed.ipynb #ebb8de15
@@ -53,9 +53,15 @@ def _(gradients, sizes):
 def _(gradients, sizes): return gradients.repeat_interleave(torch.tensor(sizes), 0).mean(0)
 
 # %% ../../nbs/checks/distributed.ipynb #302ce8d9
-def _batches(n, bs, rank, world_size): return [list(range(i, i+bs)) for i in range(rank*bs, n//(bs*world_size)*bs*world_size, world_size*bs)]
+def _batches(n, bs, rank, world_size):
+    one_round = bs*world_size
+    whole_rounds = n//one_round*one_round
+    return [list(range(start, start+bs)) for start in range(rank*bs, whole_rounds, one_round)]
 
-_turns = st.tuples(st.integers(0, 20), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2)).map(lambda o: dict(n=o[0], bs=o[1], rank=o[3] % o[2], world_size=o[2]))
+def _turn(n, bs, rank, world_size): return dict(n=n, bs=bs, rank=rank % world_size, world_size=world_size)
+
+_turns = st.builds(_turn, n=st.integers(0, 20), bs=st.integers(1, 3),
+                   rank=st.integers(0, 2), world_size=st.integers(1, 3))
 
 ex = exercises.add("batches", reference=_batches, inputs=_turns,
     hints=["One round takes `bs*world_size` samples. How many complete rounds are there?",
@@ -112,7 +118,7 @@ def _part_loss(answer, sizes):
         gradients.append(torch.autograd.grad(loss, weights)[0])
     return {"The plain mean of the gradients": torch.stack(gradients).mean(0).flatten()}
 
-_sum = lambda logits, targets: F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+def _sum(logits, targets): return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
 ex = exercises.add(
     "part_loss",
@@ -150,7 +156,8 @@ def _(logits, targets, batch, workers): return _sum(logits, targets)*workers/bat
 
 @ex.also
 def _(logits, targets, batch, workers):
-    return torch.stack([F.softplus(a if b == 0 else -a) for a, b in zip(logits.flatten(), targets.flatten())]).sum()/(batch/workers)
+    losses = [F.softplus(-logit if target == 1 else logit) for logit, target in zip(logits, targets)]
+    return torch.stack(losses).sum()/(batch/workers)
 
 @ex.also
 def _(logits, targets, batch, workers):
@@ -216,7 +223,7 @@ def _speedup(ax):
     if x.min() < 1 or x.max() < 16:
         raise Wrong(f"Along x there must be numbers of workers, from 1 to 32; yours go from {x.min():g} to "
                     f"{x.max():g}.")
-    fits = lambda other: any(torch.allclose(y, other(x), rtol=0.02) for x, y in lines)
+    def fits(other): return any(torch.allclose(y, other(x), rtol=0.02) for x, y in lines)
     if fits(lambda n: 100/_model(n)):
         raise Wrong("Those are the milliseconds of a step. The speedup is the time of one worker divided by them.")
     if fits(lambda n: _model(n, wait=0.)):
@@ -232,12 +239,7 @@ def _speedup(ax):
     return True
 
 # %% ../../nbs/checks/distributed.ipynb #dd2b0e1d
-def _drawn(*lines, xlabel="workers", ylabel="speedup"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    for x, y in lines: ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(*lines, xlabel="workers", ylabel="speedup"): return drawn(*lines, xlabel=xlabel, ylabel=ylabel)
 
 _n = np.arange(1, 33)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 from ..learner import CancelFit, LossRecorder, TinyLearner
 
 # %% ../../nbs/checks/learner.ipynb #48fcf1ff
@@ -23,7 +23,9 @@ check, hint = exercises.check, exercises.hint
 class _Learner(TinyLearner):
     def _tell(self, event):
         try: super()._tell(event)
-        except Exception as e: raise CancelFit if type(e).__name__ == "CancelFit" else e
+        except Exception as e:
+            if type(e).__name__ != "CancelFit": raise
+            raise CancelFit from e
 
 def _learner(cbs, scale=1., loss_fn=F.mse_loss):
     draw, model = torch.Generator().manual_seed(0), nn.Linear(2, 1)
@@ -94,7 +96,8 @@ class _Mode(_Empty):
 @ex.also
 class _NoGrad:
     def before_epoch(self, learn): self.losses = self.losses if learn.epoch > 1 else []
-    def after_loss(self, learn): self.losses.extend(np.atleast_1d(learn.loss.numpy()).tolist() if not torch.is_grad_enabled() else [])
+    def after_loss(self, learn):
+        if not torch.is_grad_enabled(): self.losses.extend(np.atleast_1d(learn.loss.numpy()).tolist())
 
 # %% ../../nbs/checks/learner.ipynb #cd499ae2
 class _Spy:
@@ -105,7 +108,8 @@ class _Spy:
 def _triangle(answer, lr_max, epochs):
     spy = _Spy()
     _learner([answer(lr_max), spy]).fit(epochs)
-    return {f"The rates of the {name} group": torch.tensor([o[i] for o in spy.rates]) for i, name in enumerate(("first", "second"))}
+    first, second = torch.tensor(spy.rates).T
+    return {"The rates of the first group": first, "The rates of the second group": second}
 
 def _schedule(rate, event="before_batch", groups=slice(None)):
     "A callback class that sets `rate(pos, learn)`."
@@ -115,7 +119,7 @@ def _schedule(rate, event="before_batch", groups=slice(None)):
     def init(self, lr_max): self.lr_max = lr_max
     return type("Schedule", (), {"__init__": init, event: set_rates})
 
-_up_down = lambda pos, learn: 1 - abs(2*pos - 1)
+def _up_down(pos, learn): return 1 - abs(2*pos - 1)
 
 # %% ../../nbs/checks/learner.ipynb #88460540
 ex = exercises.add("triangle", reference=_schedule(_up_down),
@@ -169,7 +173,7 @@ def _guard(is_bad, event="after_loss", error=CancelFit):
         if is_bad(getattr(learn, "loss", torch.zeros(())).detach()): raise error
     return type("Guard", (), {event: look})
 
-_not_finite = lambda loss: not torch.isfinite(loss)
+def _not_finite(loss): return not torch.isfinite(loss)
 
 ex = exercises.add("stop_at_nan", reference=_guard(_not_finite),
     probe=_stop_at_nan,
@@ -210,7 +214,11 @@ def _clipper(clip, event=None, remove=True):
     def at_event(self, learn): clip(list(learn.model.parameters()), self.max_norm)
     def before_fit(self, learn): self.hook = learn.opt.register_step_pre_hook(lambda *_: at_event(self, learn))
     def after_fit(self, learn): self.hook.remove()
-    return type("Clipper", (), {"__init__": init} | ({event: at_event} if event else dict(before_fit=before_fit)) | (dict(after_fit=after_fit) if remove and not event else {}))
+    methods = {"__init__": init}
+    if event: methods[event] = at_event
+    else: methods["before_fit"] = before_fit
+    if remove and not event: methods["after_fit"] = after_fit
+    return type("Clipper", (), methods)
 
 def _length(params): return sum((p.grad**2).sum() for p in params)**0.5
 
@@ -292,11 +300,7 @@ def _peak_rate(ax):
 
 # %% ../../nbs/checks/learner.ipynb #5a0de4cc
 def _drawn(x, y, scale="log", xlabel="peak rate", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xscale=scale, xlabel=xlabel, ylabel=ylabel)
-    return ax
+    return drawn((x, y), xscale=scale, xlabel=xlabel, ylabel=ylabel)
 
 _rates, _good = np.array([1e-4, 1e-3, 1e-2, 0.1, 1]), np.array([0.7, 0.88, 0.93, 0.9, 0.1])
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 
 # %% ../../nbs/checks/mnist.ipynb #e3504bf0
 exercises = Exercises("mnist")
@@ -55,7 +55,8 @@ def _(logits, y): return ((logits > logits.gather(1, y[:, None])).sum(1) < 2).fl
 
 @ex.also
 def _(logits, y):
-    return sum(label in sorted(range(4), key=row.__getitem__)[-2:] for row, label in zip(logits.tolist(), y.tolist()))/len(y)
+    def top2(row): return sorted(range(4), key=row.__getitem__)[-2:]
+    return sum(label in top2(row) for row, label in zip(logits.tolist(), y.tolist()))/len(y)
 
 @ex.also
 def _(logits, y):
@@ -123,10 +124,10 @@ def _three_steps(answer, gradients, lr):
         except RuntimeError as e:
             if "leaf" in str(e):
                 raise Wrong("PyTorch refuses to change a parameter while it keeps track of gradients. Do the step "
-                            "under `with torch.no_grad():`.")
+                            "under `with torch.no_grad():`.") from e
             if "shape" in str(e) or "size" in str(e):
                 raise Wrong("An average has the shape of another parameter. Give each parameter an m and a v of "
-                            "its own, of its shape.")
+                            "its own, of its shape.") from e
             raise
         path.append(torch.cat([p.detach().flatten() for p in params]))
     if gradients[0].any() and torch.equal(path[0], torch.tensor([1., 2., 3.])):
@@ -204,7 +205,7 @@ class _NoMemory(_Adam):
 @ex.wrong("The gradients of earlier steps are still there and add up. `zero_grad` must set every `p.grad` to "
           "None or 0.")
 class _Keeps(_Adam):
-    def zero_grad(self): self.params
+    def zero_grad(self): self.kept = [p.grad for p in self.params]
 
 @ex.wrong()
 class _Tracked(_Adam):
@@ -279,11 +280,7 @@ def _rate_finder(ax):
 
 # %% ../../nbs/checks/mnist.ipynb #e4ad11ee
 def _drawn(x, y, xlabel="learning rate", ylabel="loss", xscale="log"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
-    return ax
+    return drawn((x, y), xlabel=xlabel, ylabel=ylabel, xscale=xscale)
 
 _rates = np.logspace(-4, 1, 50)
 _flat, _fall, _rise = np.full(20, 2.3), np.linspace(2.3, 0.6, 20), np.linspace(0.6, 3, 10)

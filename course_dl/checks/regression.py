@@ -9,7 +9,7 @@ __all__ = []
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..regression import VectorialDataset, make_regression
 from ..thermometer import max_stable_lr
 
@@ -25,8 +25,7 @@ def _as_row(make, surface, n):
 def _ends(surface): return surface.min().item(), surface.max().item()
 
 # %% ../../nbs/checks/regression.ipynb #32ebe518
-ex = exercises.add("levels", reference=lambda surface, n: np.geomspace(*_ends(surface), n),
-    probe=_as_row,
+ex = exercises.add("levels", reference=lambda surface, n: np.geomspace(*_ends(surface), n), probe=_as_row,
     inputs=dict(surface=tensors(2, 3, low=0.5, high=8.).filter(lambda o: o.max() > o.min()), n=st.integers(2, 6)),
     hints=["The lowest and the highest height are `surface.min().item()` and `surface.max().item()`.",
            "`np.logspace` wants exponents of ten; `np.geomspace` wants the ends themselves."])
@@ -105,18 +104,21 @@ def _(x): return len(x)/np.square(np.c_[x.numpy(), np.ones(len(x))]).sum()
 
 @ex.also
 def _(x):
-    return 2/torch.autograd.functional.hessian(lambda p: (p[0]*x + p[1]).square().mean(), torch.zeros(2)).diagonal().sum()
+    def loss(p): return (p[0]*x + p[1]).square().mean()
+    return 2/torch.autograd.functional.hessian(loss, torch.zeros(2)).diagonal().sum()
 
 # %% ../../nbs/checks/regression.ipynb #d44ba117
 def _bowl(x):
     A = torch.cat([x, torch.ones_like(x)], 1)
     return 2*A.T@A/len(x)
 
-def _foretell(start, best, hessian, lr, k): return best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@(start-best)
+def _foretell(start, best, hessian, lr, k):
+    return best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@(start-best)
 
 # %% ../../nbs/checks/regression.ipynb #a5992120
 ex = exercises.add("foretell", reference=_foretell,
-    inputs=dict(start=tensors(2), best=tensors(2), hessian=tensors(3, 1, low=-1., high=1., step=0.5).map(_bowl), lr=st.sampled_from([0.5, 0.25]), k=st.sampled_from([2, 0, 1, 5])),
+    inputs=dict(start=tensors(2), best=tensors(2), hessian=tensors(3, 1, low=-1., high=1., step=0.5).map(_bowl),
+                lr=st.sampled_from([0.5, 0.25]), k=st.sampled_from([2, 0, 1, 5])),
     hints=["At a point p of the bowl the gradient is H(p − p*). What does one step make of p − p*?",
            "It multiplies it by M = I − lr·H. Do that k times, and add the bottom again.",
            "`torch.eye(2)` is I, and `torch.linalg.matrix_power(M, k)` the product of k of them."])
@@ -155,7 +157,8 @@ def _by_axes(start, best, hessian, lr, k):
 
 @ex.also
 def _(start, best, hessian, lr, k):
-    return torch.from_numpy(best.numpy() + np.linalg.matrix_power(np.eye(2) - lr*hessian.numpy(), k)@(start-best).numpy())
+    shrink = np.linalg.matrix_power(np.eye(2) - lr*hessian.numpy(), k)
+    return torch.from_numpy(best.numpy() + shrink@(start-best).numpy())
 
 # %% ../../nbs/checks/regression.ipynb #150db755
 def _look(make):
@@ -201,8 +204,9 @@ def _noisy(noise, in_place=False, fixed=False, inputs=False):
             x, y = super().__getitem__(i)
             if inputs: return x + noise(x, self.std), y + noise(y, self.std)
             if fixed: return x, y
-            if in_place: y += noise(y, self.std); return x, y
-            return x, y + noise(y, self.std)
+            if not in_place: return x, y + noise(y, self.std)
+            y += noise(y, self.std)
+            return x, y
     return Noisy
 
 def _normal(y, std): return std*torch.randn_like(y)
@@ -274,11 +278,10 @@ def _calmer(ax):
 # %% ../../nbs/checks/regression.ipynb #f11af3f8
 def _drawn(*ends, labels=("step", "distance"), legend=True, shake=0.5, scale="log"):
     "Axes with a curve that falls from 3 to each of `ends`, and trembles there."
-    from matplotlib.figure import Figure
-    ax, steps, rng = Figure().subplots(), np.arange(1200), np.random.default_rng(0)
-    for i, end in enumerate(ends): ax.plot(steps, 3*np.exp(-steps/40) + end*(1+shake*rng.uniform(-1, 1, len(steps))), label=i)
-    ax.set(xlabel=labels[0], ylabel=labels[1], yscale=scale)
-    if legend: ax.legend()
+    steps, rng = np.arange(1200), np.random.default_rng(0)
+    lines = [(steps, 3*np.exp(-steps/40) + end*(1 + shake*rng.uniform(-1, 1, len(steps)))) for end in ends]
+    ax = drawn(*lines, xlabel=labels[0], ylabel=labels[1], yscale=scale)
+    if legend: ax.legend([f"curve {i}" for i in range(len(ends))])
     return ax
 
 ex = exercises.add("calmer", reference=_drawn(4e-3, 1e-4), probe=_calmer,

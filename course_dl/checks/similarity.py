@@ -9,7 +9,7 @@ __all__ = []
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..similarity import l1_distance, l2_distance
 
 # %% ../../nbs/checks/similarity.ipynb #767b6398
@@ -18,7 +18,7 @@ check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/similarity.ipynb #8006dd9d
 ex = exercises.add("median_image", reference=lambda images: images.median(0).values,
-    inputs=dict(images=tensors(3, 2, 3, low=0, high=1)),
+    inputs=dict(images=tensors(st.sampled_from([3, 5]), 2, 3, low=0, high=1)),
     hints=["`torch.median` takes the axis to go along, as `mean` does.",
            "With an axis it returns two things; you need `images.median(0).values`."])
 
@@ -84,8 +84,10 @@ def _(a, b): return torch.einsum("nhw->n", (a-b).abs())/b.numel()
 def _(a, b): return torch.from_numpy(np.abs(a.numpy()-b.numpy()).mean((1, 2)))
 
 # %% ../../nbs/checks/similarity.ipynb #c735663b
+_bytes = tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8)
+
 ex = exercises.add("byte_distance", reference=lambda a, b: (a.float()-b.float()).abs().mean(),
-    inputs=dict(a=tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8), b=tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8)),
+    inputs=dict(a=_bytes, b=_bytes),
     hints=["What is `torch.tensor(0, dtype=torch.uint8) - torch.tensor(1, dtype=torch.uint8)`?",
            "`a.float()` before the subtraction, and the same for `b`."])
 
@@ -115,7 +117,7 @@ def _(a, b):
     return sum(abs(p-q) for p, q in zip(a.flatten().tolist(), b.flatten().tolist()))/a.numel()
 
 # %% ../../nbs/checks/similarity.ipynb #333f461f
-_images = lambda n: st.lists(st.integers(0, 1000), min_size=n*4, max_size=n*4).map(lambda o: torch.tensor(o).reshape(n, 2, 2)/1000)
+def _images(n): return tensors(n, 2, 2, low=0, high=1, step=0.001)
 
 ex = exercises.add("nearest", reference=lambda x, ideals: l2_distance(x[:, None], ideals).argmin(1),
     inputs=dict(x=_images(4), ideals=_images(3)),
@@ -149,7 +151,8 @@ def _(x, ideals): return torch.stack([l2_distance(o, ideals).argmin() for o in x
 
 @ex.also
 def _(x, ideals):
-    return torch.cdist(x.flatten(1).double(), ideals.flatten(1).double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    x, ideals = (images.flatten(1).double() for images in (x, ideals))
+    return torch.cdist(x, ideals, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
 
 @ex.also
 def _(x, ideals):
@@ -166,18 +169,13 @@ def _how_few(ax):
                     f"{x.max():g}.")
     if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
     if y[x.argmax()] < 0.8:
-        raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. Did you plot the "
-                    "error?")
+        raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. "
+                    "Did you plot the error?")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/similarity.ipynb #9d212333
-def _drawn(x, y, xlabel="images", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(x, y, xlabel="images", ylabel="accuracy"): return drawn((x, y), xlabel=xlabel, ylabel=ylabel)
 
 _sizes, _good = np.array([1, 10, 100, 1000]), np.array([0.7, 0.9, 0.94, 0.95])
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..thermometer import dloss, linear_model, mse_loss, thermometer_data
 
 # %% ../../nbs/checks/thermometer.ipynb #19ef5cfc
@@ -59,7 +59,7 @@ def _(train, new):
     return torch.stack([(o-sum(train)/5)*(2/(train-sum(train)/5).norm()) for o in new])
 
 # %% ../../nbs/checks/thermometer.ipynb #70c8300c
-_pairs = lambda *shape: st.fixed_dictionaries(dict(preds=tensors(*shape), y=tensors(*shape)))
+def _pairs(*shape): return st.fixed_dictionaries(dict(preds=tensors(*shape), y=tensors(*shape)))
 
 ex = exercises.add("absolute_slope", reference=lambda preds, y: (preds-y).sign()/preds.numel(),
     inputs=st.one_of(_pairs(3), _pairs(2, 3)),
@@ -232,11 +232,12 @@ def _losses(judge):
     "For each pair what `judge(line, full line, x, y, mask of the rest)` says, sorted."
     x, y = thermometer_data()
     x, y = 0.1*x.double(), y.double()
-    fit = lambda x, y: torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y[:, None]).solution[:, 0]
+    def fit(x, y): return torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y[:, None]).solution[:, 0]
     keeps = [torch.tensor([i not in pair for i in range(11)]) for pair in combinations(range(11), 2)]
     return np.sort([judge(fit(x[keep], y[keep]), fit(x, y), x, y, keep).item() for keep in keeps])
 
-_on = lambda line, x, y: mse_loss(linear_model(x, *line), y)
+def _on(line, x, y): return mse_loss(linear_model(x, *line), y)
+
 _right = _losses(lambda line, full, x, y, keep: _on(line, x[~keep], y[~keep]))
 _leaky = _losses(lambda line, full, x, y, keep: _on(full, x[~keep], y[~keep]))
 _seen = _losses(lambda line, full, x, y, keep: _on(line, x[keep], y[keep]))
@@ -255,8 +256,8 @@ def _drawn_values(ax):
                         "bin?")
         edges = [*(o.get_x() for o in bars), bars[-1].get_x()+widths[-1]]
         return lambda values: np.abs(np.histogram(values, edges)[0]-counts).sum() <= 2
-    points = [heights, *(o.numpy() for line in curves(ax) for o in line), *(o for group in ax.collections for o in np.asarray(group.get_offsets()).T)]
-    points = [np.sort(o)[-55:] for o in points if len(o) in (55, 56)]
+    plotted = [values.numpy() for line in curves(ax) for values in line]
+    points = [np.sort(values)[-55:] for values in (heights, *plotted) if len(values) in (55, 56)]
     if not points:
         raise Wrong("There are 55 pairs to hold back. Draw them all: a histogram with bars, or 55 points.")
     return lambda values: any(np.allclose(o, values, rtol=0.02, atol=0.02) for o in points)
@@ -281,10 +282,8 @@ def _all_pairs(ax):
 
 # %% ../../nbs/checks/thermometer.ipynb #8a875f24
 def _drawn(draw, labels=("loss (°C²)", "pairs")):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
+    ax = drawn(xlabel=labels[0], ylabel=labels[1])
     draw(ax)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
 
 ex = exercises.add("all_pairs", reference=_drawn(lambda ax: ax.hist(_right, bins=20)), probe=_all_pairs,
