@@ -1,9 +1,13 @@
-# Everything runs in .venv, made on first use. `make run` and `make test` are all you need.
+# Everything runs in .venv, made on first use. `make run` and `make test` are all you need; `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: env run test lab student notebooks bench docs site hooks clean
+.PHONY: help env run test lint lab student notebooks renumber bench mutants docs quarto site lock hooks clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
@@ -11,9 +15,12 @@ run: env ## run every lesson, show the table of results, build the site
 	@$(MAKE) -s docs
 	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
 
-test: env ## run every notebook as a test, then the tests of the package
-	$(BIN)/nbdev_test --do_print
-	$(BIN)/pytest tests
+test: lint ## run every notebook as a test, then the tests of the package; SLOW=1 runs what is slow too
+	$(BIN)/nbdev_test --do_print $(if $(SLOW),--flags slow)
+	$(BIN)/pytest $(if $(SLOW),-m "")
+
+lint: env ## look for unused names, long lines and the like
+	$(BIN)/ruff check
 
 lab: env ## open JupyterLab at the first page
 	$(BIN)/jupyter lab nbs/index.ipynb
@@ -25,30 +32,45 @@ notebooks: env ## run the notebooks on real data, slow cells too, and store thei
 	$(BIN)/nbdev_export && $(BIN)/course_dl run --slow --store $(LESSON)
 	$(BIN)/nbdev_clean && $(BIN)/python tools/readme.py
 
+renumber: env ## number the lessons in the order of _quarto.yml, and mend every link to them
+	$(BIN)/python tools/renumber.py && $(BIN)/nbdev_export
+
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+mutants: env ## plant mistakes at random and see what notices them; N=200 for more, SEED=1 for others
+	$(BIN)/python tools/mutants.py -n $(or $(N),60) --seed $(or $(SEED),0)
 
 docs: _docs/index.html ## turn the notebooks and their stored outputs into a site, in _docs
 	@echo "The site is at $(CURDIR)/_docs/index.html"
 
 _docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
-	$(BIN)/python docs/build.py
+	@rm -rf build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
+	@rm -rf _docs && mv build/site/html _docs
+
+quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
+	$(BIN)/python -m docs.quarto
 
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000
 
-hooks: env ## let git keep notebooks clean: on commit, on merge
-	$(BIN)/nbdev_install_hooks
+lock: env ## write constraints.txt from settings.ini and constraints.in; UPGRADE=1 takes the newest versions
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile setup.py --extra dev --universal --python-version $(MIN_PYTHON) --constraints constraints.in \
+		--output-file constraints.txt --no-annotate --custom-compile-command "make lock" -q $(if $(UPGRADE),--upgrade)
+
+hooks: env ## let git check and clean what is committed, and merge notebooks cell by cell
+	git config core.hooksPath .githooks
 	git config merge.nbdev-merge.driver "$(BIN)/nbdev_merge %O %A %B %P"
-	printf '#!/bin/sh\n$(BIN)/nbdev_trust\n' > .git/hooks/post-merge
-	ln -sf ../../.githooks/pre-commit .git/hooks/pre-commit
 
 env: .venv/ready ## make .venv with the package and its tools
 
-.venv/ready: settings.ini setup.py constraints.txt
+.venv/ready: settings.ini setup.py pyproject.toml constraints.txt
+	@echo "Installing the course and its tools into .venv: some 2 GB on disk, more with CUDA; a few minutes, once."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -c constraints.txt -e ".[dev]"
 	@touch $@
 
 clean: ## remove what was made, but no notebook and no data
-	rm -rf .venv _docs _proc build dist *.egg-info
+	rm -rf .venv _docs _proc build dist *.egg-info .pytest_cache .ruff_cache

@@ -8,6 +8,7 @@ from runner import in_python
 
 program = """
 import resource, time, torch
+import torch.nn.functional as F
 from pathlib import Path
 from course_dl.cnn import FashionCNN, fit
 from course_dl.datasets import TensorLoader
@@ -17,7 +18,7 @@ model = FashionCNN()
 opt = torch.optim.SGD(model.parameters(), 0.01)
 dl = TensorLoader(x, y, bs=500, shuffle=True)
 start = time.perf_counter()
-fit(model, 1, dl, None, opt)
+fit(model, dl, None, F.cross_entropy, opt, epochs=1)
 seconds = time.perf_counter() - start
 def peak():
     "Megabytes at most. Linux lets a process inherit its parent's `ru_maxrss`, so ask for that of its own memory."
@@ -44,6 +45,7 @@ def draw(
 )->None:
     "Draw time and memory over the size of the data, both axes logarithmic."
     import matplotlib.pyplot as plt
+
     from course_dl.core import plot_style
     plot_style()
     images, seconds, megabytes = zip(*measured)
@@ -63,13 +65,15 @@ def draw(
 def processes(
     rounds:int, # how often each number is measured, in turns
 )->list: # seconds an epoch with one process and with two, medians
-    "The deep net on 3s and 7s under accelerate: the same work for one process, and shared by two."
+    "The deep net on 3s and 7s under accelerate, on the CPU: the same work for one process, and shared by two."
     from course_dl.distributed import launch
+    line = "torchrun --standalone --nproc_per_node {n} -m course_dl.distributed --bs {bs} --deep --epochs 4"
     found = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            for n, line in ((1, "python -m course_dl.distributed --bs 64"), (2, "accelerate launch --cpu --num_processes 2 -m course_dl.distributed --bs 32")):
-                done = launch(f"{line} --deep --epochs 4", "--out", Path(folder)/"result.json")
+            for n in found:
+                out = Path(folder)/"result.json"
+                done = launch(line.format(n=n, bs=64//n), "--out", out, ACCELERATE_USE_CPU="true")
                 if done.returncode: raise RuntimeError(done.stdout)
-                found[n].append(min(json.loads((Path(folder)/"result.json").read_text())["seconds"]))
+                found[n].append(min(json.loads(out.read_text())["seconds"]))
     return [median(found[n]) for n in (1, 2)]

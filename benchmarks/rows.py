@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
 from course_dl.cnn import Bfloat16, FashionCNN, small_net
 from course_dl.core import seed_everything
-from course_dl.data import cache_folder, fashion_mnist, mnist_sample
+from course_dl.data import digit_images, fashion_mnist, mnist_sample, read_images
 from course_dl.datasets import TensorLoader
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
-from course_dl.sgd import calc_grad
+from course_dl.sgd import calc_grad, mse
 from course_dl.similarity import load_digit
-from course_dl.thermometer import mse_loss
-from PIL import Image
 from runner import Row, in_python
-from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 seed, ROOT = 42, Path(__file__).parent.parent
 
@@ -71,7 +71,8 @@ def loaders(
     from fastai.basics import DataLoader as FastaiLoader
     class Shuffled(FastaiLoader):
         def get_idxs(self): return torch.randperm(len(y), generator=order()).tolist()
-    def usual(dataset, **kwargs): return DataLoader(dataset, batch_size=bs, sampler=torch.randperm(len(y), generator=order()).tolist(), **kwargs)
+    def usual(dataset):
+        return DataLoader(dataset, batch_size=bs, sampler=torch.randperm(len(y), generator=order()).tolist())
     return {"this course": lambda: TensorLoader(floats, y, bs=bs, shuffle=True, generator=order()),
             "pictures and DataLoader": lambda: usual(Pictures(x, y)),
             "DataLoader(list(zip(x, y)))": lambda: usual(list(zip(floats, y))),
@@ -92,24 +93,30 @@ def train(model):
 
 def cnn_rows(data, n):
     made = loaders(data.x_train[:n], data.y_train[:n], 1000, (1, 28, 28))
-    names = ["this course", "pictures and DataLoader", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
-    yield Row(f"an epoch of `FashionCNN`, {n:,} images, batch 1,000", ways(made, names, train(FashionCNN)), "batches in memory", 1.05, same=close)
-    def whole(): return made["batches in memory"]()
+    names = ["this course", "pictures and DataLoader", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader",
+             "batches in memory"]
+    yield Row(f"an epoch of `FashionCNN`, {n:,} images, batch 1,000", ways(made, names, train(FashionCNN)),
+              "batches in memory", 1.05, same=close)
     def limit():
-        train(FashionCNN)(whole())
-        return through(whole())
-    yield Row("its loader alone", ways(made, names[:-1], through) | {"that epoch": limit}, "that epoch", 0.02, same=torch.equal)
+        whole = made["batches in memory"]()
+        train(FashionCNN)(whole)
+        return through(whole)
+    yield Row("its loader alone", ways(made, names[:-1], through) | {"that epoch": limit},
+              "that epoch", 0.02, same=torch.equal)
 
 
 def logistic_rows(data, n):
     def linear(): return nn.Linear(784, 10)
     made = loaders(data.x_train[:n], data.y_train[:n], 64, (784,))
-    names = ["this course", "DataLoader(list(zip(x, y)))", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader", "batches in memory"]
-    yield Row(f"an epoch of logistic regression, {n:,} images, batch 64", ways(made, names, train(linear)), "batches in memory", 1.15, same=close)
+    names = ["this course", "DataLoader(list(zip(x, y)))", "DataLoader(TensorDataset(x, y))", "fastai's DataLoader",
+             "batches in memory"]
+    yield Row(f"an epoch of logistic regression, {n:,} images, batch 64", ways(made, names, train(linear)),
+              "batches in memory", 1.15, same=close)
     yield Row("its loader alone", ways(made, names[:-1], through), names[2], 0.5, same=torch.equal)
     valid = made["batches in memory"]()[:1]
     def learner(dl):
-        from fastai.basics import SGD, DataLoaders, Learner
+        from fastai.basics import SGD, DataLoaders, Learner, default_device
+        default_device(False)  # the other ways train on the CPU
         seed_everything(seed)
         model = linear()
         learn = Learner(DataLoaders(dl, valid), model, loss_func=F.cross_entropy, opt_func=SGD, lr=0.01)
@@ -122,7 +129,8 @@ class Unfolded(nn.Conv2d):
     "A convolution as one matrix product: windows become columns."
     def forward(self, x):
         columns = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)
-        height, width = ((n + 2*p - k)//s + 1 for n, p, k, s in zip(x.shape[2:], self.padding, self.kernel_size, self.stride))
+        sizes = zip(x.shape[2:], self.padding, self.kernel_size, self.stride)
+        height, width = ((n + 2*pad - kernel)//stride + 1 for n, pad, kernel, stride in sizes)
         return (self.weight.flatten(1) @ columns).unflatten(2, (height, width))
 
 
@@ -131,47 +139,55 @@ def step_row(
     n:int=125,          # images in the batch
 ):
     "A step of training the better network, with the same weights and images in every way."
-    x, y, last = torch.rand(n, 1, 28, 28, generator=order()), torch.randint(0, 10, (n,), generator=order()), torch.channels_last
-    def step(wrap=nn.Identity(), layout=torch.contiguous_format):
+    x, y = torch.rand(n, 1, 28, 28, generator=order()), torch.randint(0, 10, (n,), generator=order())
+    def step(wrap=None, layout=torch.contiguous_format):
         seed_everything(seed)
-        net = wrap(small_net()).to(memory_format=layout)
+        net = small_net() if wrap is None else wrap(small_net())
+        net = net.to(memory_format=layout)
         def work():
             net.zero_grad()
-            return calc_grad(x, y, net, F.cross_entropy)
+            return calc_grad(net, x, y, F.cross_entropy)
         return work
     def unfolded(net):
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d): layer.__class__ = Unfolded
         return net
-    ways = {"this course": step(Bfloat16, last), "float32": step(), "bfloat16 alone": step(Bfloat16), "channels_last alone": step(layout=last),
-            "unfold": step(unfolded)}
-    if compiled and shutil.which("g++"): ways["this course and torch.compile"] = step(lambda net: torch.compile(Bfloat16(net)), last)
-    return Row(f"a step of the better network, {n} images: bfloat16, channels_last", ways, "float32", 0.85, same=lambda a, b: abs(a-b) < 0.05)
+    last = torch.channels_last
+    ways = {"this course": step(Bfloat16, last), "float32": step(), "bfloat16 alone": step(Bfloat16),
+            "channels_last alone": step(layout=last), "unfold": step(unfolded)}
+    if compiled and shutil.which("g++"):
+        ways["this course and torch.compile"] = step(lambda net: torch.compile(Bfloat16(net)), last)
+    return Row(f"a step of the better network, {n} images: bfloat16, channels_last", ways, "float32", 0.85,
+               same=lambda a, b: abs(a-b) < 0.05)
 
 
 # Files, maps and points
 
 
-def one_by_one(folder): return torch.stack([torch.from_numpy(np.array(Image.open(o))) for o in sorted(folder.glob("*.png"))]).float()/255
+def one_by_one(folder):
+    pictures = [torch.from_numpy(np.array(Image.open(path))) for path in sorted(folder.glob("*.png"))]
+    return torch.stack(pictures).float()/255
 
 
 def picture_rows(path):
     parts = [(digit, split) for split in ("train", "valid") for digit in (3, 7)]
-    def plain(): return [one_by_one(path/split/str(digit)) for digit, split in parts]
-    def kept(): return [load_digit(path, *part) for part in parts]
-    def first():
-        for o in cache_folder().glob("pixels-*"): o.unlink()
-        return kept()
-    n = sum(len(list((path/split/str(digit)).glob("*.png"))) for digit, split in parts)
-    yield Row(f"reading {n:,} PNG files, the first time", {"this course": first, "one by one": plain}, "one by one", 1/1.3, same=all_equal)
-    yield Row("reading them again", {"this course": kept, "one by one": plain}, "one by one", 1/50, same=all_equal)
+    folders = [path/split/str(digit) for digit, split in parts]
+    def all_of(read): return lambda: [read(folder) for folder in folders]
+    def floats(): return [load_digit(path, *part) for part in parts]
+    n = sum(len(list(folder.glob("*.png"))) for folder in folders)
+    yield Row(f"pixels of {n:,} PNG files, kept when they were unpacked",
+              {"this course": all_of(digit_images), "reading the folders": all_of(read_images)},
+              "reading the folders", 1/50, same=all_equal)
+    yield Row("the same, as floats", {"this course": floats, "reading the folders, one by one": all_of(one_by_one)},
+              "reading the folders, one by one", 1/30, same=all_equal)
 
 
 def map_row():
     x, y, _ = make_regression(100)
     w, b = torch.linspace(-3, 3, 30), torch.linspace(-3, 3, 30)
-    def loop(): return torch.tensor([[mse_loss(slope*x + offset, y) for slope in w] for offset in b])
-    return Row("loss surface of 30×30 lines, 100 points", {"this course": lambda: loss_surface(x, y, w, b), "double loop": loop}, "double loop", 1/20, same=close)
+    def loop(): return torch.tensor([[mse(slope*x + offset, y) for slope in w] for offset in b])
+    return Row("loss surface of 30×30 lines, 100 points",
+               {"this course": lambda: loss_surface(x, y, w, b), "double loop": loop}, "double loop", 1/20, same=close)
 
 
 def toy_row(n=1000):
@@ -183,17 +199,19 @@ def toy_row(n=1000):
             labels.append(torch.tensor(i%2))
         return torch.stack(points), torch.stack(labels)
     def centers(data): return torch.stack([data[0][data[1] == label].mean(0) for label in (0, 1)])
-    return Row(f"toy data, {n:,} points", {"this course": lambda: get_toy_data(n), "one point after the other": loop}, "one point after the other", 1/50,
-               same=lambda a, b: torch.allclose(centers(a), centers(b), atol=0.3))
+    return Row(f"toy data, {n:,} points", {"this course": lambda: get_toy_data(n), "one point after the other": loop},
+               "one point after the other", 1/50, same=lambda a, b: torch.allclose(centers(a), centers(b), atol=0.3))
 
 
 # Processes of their own, which say how long they took
 
 
 def import_row():
-    def load(name): return lambda: in_python(f"import time; start = time.process_time(); import {name}; print(time.process_time()-start)")
-    return Row("`import course_dl.similarity`", {"this course": load("course_dl.similarity"), "torch": load("torch"), "fastai.basics": load("fastai.basics"),
-                                                 "fastai.vision.all": load("course_dl.core, fastai.vision.all")}, "torch", 1.1)
+    code = "import time; start = time.process_time(); import {}; print(time.process_time()-start)"
+    def load(names): return lambda: in_python(code.format(names))
+    ways = {"this course": load("course_dl.similarity"), "torch": load("torch"), "fastai.basics": load("fastai.basics"),
+            "fastai.vision.all": load("course_dl.core, fastai.vision.all")}
+    return Row("`import course_dl.similarity`", ways, "torch", 1.1)
 
 
 training = """
@@ -203,7 +221,7 @@ x, y = torch.rand(12_000, 784), torch.rand(12_000, 1).round()
 model = torch.nn.Linear(784, 1)
 opt = BasicOptim(model.parameters(), 0.1)
 def epochs(n):
-    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), opt, bce_loss)
+    for _ in range(n): train_epoch(model, zip(x.split(1000), y.split(1000)), bce_loss, opt)
 epochs(3)
 start = time.perf_counter()
 epochs(20)
@@ -222,8 +240,9 @@ def busy_row():
     def run(policy): return in_python(training, OMP_WAIT_POLICY=policy, OMP_NUM_THREADS=None)
     def beside(policy):
         with busy_core(): return run(policy)
-    return Row("training the 784→1 model while another process uses a core", {"this course": lambda: beside("passive"), "threads that spin": lambda: beside("active"),
-               "nothing beside it": lambda: run("passive")}, "nothing beside it", 3)
+    ways = {"this course": lambda: beside("passive"), "threads that spin": lambda: beside("active"),
+            "nothing beside it": lambda: run("passive")}
+    return Row("training the 784→1 model while another process uses a core", ways, "nothing beside it", 3)
 
 
 def call(*words):
@@ -236,7 +255,8 @@ def call(*words):
 
 def second_calls(rounds, lesson="thermometer"):
     "Commands that find nothing to do: the first call is timed once, the second in every round."
-    run, docs = [sys.executable, "-m", "course_dl", "run", lesson], ["make", "-o", "env", f"BIN={Path(sys.executable).parent}", "_docs/index.html"]
+    run = [sys.executable, "-m", "course_dl", "run", lesson]
+    docs = ["make", "-o", "env", f"BIN={Path(sys.executable).parent}", "_docs/index.html"]
     first = call(*run, "--again")
     yield Row(f"`course_dl run {lesson}`, nothing changed", {}, "running it", 0.5,
               seconds={"this course": [call(*run) for _ in range(rounds)], "running it": [first]*rounds})
@@ -249,7 +269,7 @@ def second_calls(rounds, lesson="thermometer"):
 def speed_rows(
     n:int=20_000, # training images
 ): # every row; what it needs is loaded when its turn comes
-    data, path = fashion_mnist(), mnist_sample()
+    data, path = fashion_mnist(), mnist_sample().path
     n = min(n, len(data.x_train)//1000*1000)
     yield from cnn_rows(data, n)
     yield step_row(compiled=n > 6_000)

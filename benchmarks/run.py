@@ -25,16 +25,23 @@ def report(
     for row in rows.speed_rows(6_000 if quick else 20_000):
         measured.append(measure(row, rounds))
         print(table([row]).splitlines()[-1], times([row]).splitlines()[-1], sep="\n", flush=True)
-    sizes = growth.growth([2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000], 1 if quick else rounds)
+    images = [2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000]
+    sizes = growth.growth(images, 1 if quick else rounds)
     one, two = growth.processes(1 if quick else rounds)
-    text = [f"Measured on {machine()}. Each time is the median of {rounds} rounds, in which all ways of a row take turns; a ratio is the median of the rounds' ratios.",
-            table(measured), "The times behind the ratios:", times(measured), "Growth of an epoch of `FashionCNN`: " + "; ".join(f"{n:,} images {s:.2f} s, {mb:,.0f} MB" for n, s, mb in sizes) + ".",
-            f"The deep net on 3s and 7s under accelerate: an epoch takes one process {one:.2f} s, and two that share the same work {two:.2f} s, {two/one:.2f} times as long. [Is it faster?](../nbs/11_distributed.ipynb#is-it-faster) says what decides."]
+    grown = "; ".join(f"{n:,} images {seconds:.2f} s, {megabytes:,.0f} MB" for n, seconds, megabytes in sizes)
+    text = [f"Measured on {machine()}. Each time is the median of {rounds} rounds, in which all ways of a row take "
+            "turns; a ratio is the median of the rounds' ratios.",
+            table(measured), "The times behind the ratios:", times(measured),
+            f"Growth of an epoch of `FashionCNN`: {grown}.",
+            f"The deep net on 3s and 7s under accelerate, on the CPU: an epoch takes one process {one:.2f} s, and two "
+            f"that share the same work {two:.2f} s, {two/one:.2f} times as long. "
+            "[Is it faster?](../nbs/11_distributed.ipynb#is-it-faster) says what decides."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
     if accuracy:
         from accuracy import accuracy_rows
         found = accuracy_rows(quick)
-        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + markdown(list(found[0]), (o.values() for o in found)))
+        lines = markdown(list(found[0]), (row.values() for row in found))
+        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + lines)
     return "\n\n".join(text)
 
 

@@ -20,7 +20,7 @@ class Row:
     ways:dict                         # name of each way and the function that goes it; "this course" is one of them
     against:str                       # the way the course is held against
     at_most:float                     # the course's time, as a share of that way's, to reach
-    clock:Callable=time.process_time  # CPU seconds of all threads; where other processes work, a way returns its own seconds
+    clock:Callable=time.process_time  # CPU seconds of all threads; ways that start processes return their own seconds
     same:Callable=None                # whether the results of two ways are the same; None where a way returns seconds
     seconds:dict=field(default_factory=dict) # for each way, a list of times
 
@@ -37,7 +37,7 @@ def measure(
     for _ in range(rounds):
         for name, way in row.ways.items():
             start, used, calls = row.clock(), 0, 0
-            while calls == 0 or timed and used < 0.01:  # what is over in less is repeated, so that a cold first call does not decide
+            while calls == 0 or timed and used < 0.01:  # repeat what is short: a cold first call must not decide
                 result, calls = way(), calls+1
                 used = row.clock()-start
             row.seconds[name].append(used/calls if timed else result)
@@ -101,8 +101,8 @@ def machine(
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
     model = found[1] if found else platform.processor() or platform.machine()
-    return (f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}, "
-            f"{time.strftime('%Y-%m-%d')}")
+    return (f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
+            f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
 
 
 def in_python(

@@ -84,48 +84,51 @@ def evaluate(
 
 # %% ../nbs/09_cnn.ipynb #1e346d47
 def fit(
-    model:nn.Module,                   # maps a batch of inputs to logits, shape (n, classes)
-    epochs:int,                        # passes over the training data, 1 or more
-    train_dl:Iterable,                 # yields training batches `xb, yb`, on the model's device
-    valid_dl:Iterable,                 # yields validation batches; None to train without
-    opt:torch.optim.Optimizer,         # over the model's parameters
-    loss_fn:Callable=F.cross_entropy,  # maps logits and targets to the mean loss
-    sched:LRScheduler=None,            # built on `opt`, moved after every step; none unless given
-    progress:bool=False,               # whether to show a progress bar
-)->list:                               # a dictionary for each epoch: `epoch`, `train_loss` and, with `valid_dl`, `valid_loss` and `accuracy`
+    model:nn.Module,            # maps a batch of inputs to logits, shape (n, classes)
+    train_dl:Iterable,          # yields training batches `xb, yb`, on the model's device
+    valid_dl:Iterable,          # yields validation batches; None to train without
+    loss_fn:Callable,           # maps logits and targets to the mean loss
+    opt:torch.optim.Optimizer,  # over the model's parameters
+    epochs:int,                 # passes over the training data, 1 or more
+    sched:LRScheduler=None,     # built on `opt`, moved after every step; none unless given
+    progress:bool=False,        # whether to show a progress bar
+)->list:                        # a dictionary for each epoch: `epoch`, `train_loss` and, with `valid_dl`, `valid_loss` and `accuracy`
     """Train, and validate after each epoch; stop before the step at a loss that is not finite, with NaN as the last `train_loss`.
 
     Raises `ValueError` for fewer than one epoch and for a scheduler of another optimizer."""
     if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
-    if sched is not None and sched.optimizer is not opt: raise ValueError("sched must be built on opt, got one of another optimizer")
-    hook = opt.register_step_post_hook(lambda *_: sched.step()) if sched is not None else None
+    if sched is not None and sched.optimizer is not opt:
+        raise ValueError("sched must be built on opt, got one of another optimizer")
     history = []
-    try:
-        for epoch in range(1, epochs+1):
-            model.train()
-            train_loss = _train_epoch(model, _with_bar(train_dl) if progress else train_dl, opt, loss_fn)
-            history.append(dict(epoch=epoch, train_loss=train_loss))
-            if valid_dl is not None:
-                valid = evaluate(model, valid_dl, loss_fn)
-                history[-1] |= dict(valid_loss=valid["loss"], accuracy=valid["accuracy"])
-            if not math.isfinite(train_loss): break
-    finally:
-        if hook is not None: hook.remove()
+    for epoch in range(1, epochs+1):
+        model.train()
+        row = dict(epoch=epoch, train_loss=_train_epoch(model, train_dl, loss_fn, opt, sched, progress))
+        if valid_dl is not None:
+            valid = evaluate(model, valid_dl, loss_fn)
+            row |= dict(valid_loss=valid["loss"], accuracy=valid["accuracy"])
+        history.append(row)
+        if not math.isfinite(row["train_loss"]): break
     return history
 
 # %% ../nbs/09_cnn.ipynb #83cdef78
 def _train_epoch(
     model:nn.Module,           # maps a batch of inputs to logits
     dl:Iterable,               # yields batches `xb, yb`
-    opt:torch.optim.Optimizer, # over the model's parameters
     loss_fn:Callable,          # maps logits and targets to the mean loss
+    opt:torch.optim.Optimizer, # over the model's parameters
+    sched:LRScheduler,         # moved after every step; or None
+    progress:bool,             # whether to show a progress bar
 )->float: # mean loss per sample, or NaN
     "Train for an epoch, and stop with NaN before the step at a loss that is not finite."
-    def checked(preds, yb):
-        loss = loss_fn(preds, yb)
+    def batches():
+        for batch in _with_bar(dl) if progress else dl:
+            yield batch
+            if sched is not None: sched.step()
+    def checked(preds, targets):
+        loss = loss_fn(preds, targets)
         if not torch.isfinite(loss): raise FloatingPointError("the loss is not finite")
         return loss
-    try: return train_epoch(model, dl, opt, checked)
+    try: return train_epoch(model, batches(), checked, opt)
     except FloatingPointError: return math.nan
 
 def _with_bar(
@@ -159,7 +162,8 @@ class Flips(nn.Module):
         "Answer for the images, or for their mirror images, or for both."
         mirrored = x.flip(-1)
         if not self.training: return (self.model(x) + self.model(mirrored))/2
-        return self.model(torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, mirrored, x))
+        flip = (torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device)  # drawn on the CPU: the same on every device
+        return self.model(torch.where(flip, mirrored, x))
 
 # %% ../nbs/09_cnn.ipynb #c7805039
 def conv_block(

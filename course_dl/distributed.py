@@ -6,7 +6,7 @@
 __all__ = ['train_distributed', 'launch', 'main']
 
 # %% ../nbs/11_distributed.ipynb #e2a61a62
-import argparse, contextlib, io, itertools, json, os, shlex, signal, subprocess, sys, time
+import argparse, json, os, shlex, signal, subprocess, sys, time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,18 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
-from .core import default_device, seed_everything
+from .core import seed_everything
 from .data import mnist_sample
 from .sgd import bce_loss, deep_net, threes_and_sevens
 
 # %% ../nbs/11_distributed.ipynb #84e1b48e
+def _accelerator(
+)->Accelerator: # knows its processes
+    "A GPU for each process of this machine, or else the CPU for all; nobody waits longer than 60 s for another."
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    wait = InitProcessGroupKwargs(timeout=timedelta(seconds=60))
+    return Accelerator(cpu=torch.accelerator.device_count() < processes, kwargs_handlers=[wait])
+
 def _check_settings(
     epochs:int, # passes over the training data
     bs:int,     # samples in a batch of one process
@@ -38,7 +45,8 @@ def _loaders(
     n:int,       # number of processes
 )->tuple: # two loaders, still undivided
     "Loaders in an order that depends on the seed only."
-    if len(train[0]) < bs*n: raise ValueError(f"bs must be at most {len(train[0])//n} for {len(train[0])} samples and {n} processes, got {bs}")
+    if len(train[0]) < bs*n:
+        raise ValueError(f"bs must be at most {len(train[0])//n} for {len(train[0])} samples and {n} processes, got {bs}")
     train, valid = TensorDataset(*train), TensorDataset(*valid)
     order = RandomSampler(train, generator=torch.Generator().manual_seed(seed))
     return DataLoader(train, bs, sampler=order, drop_last=True), DataLoader(valid, bs)
@@ -48,19 +56,20 @@ def train_distributed(
     model:nn.Module,           # maps a batch of inputs to logits; trained in place
     train:tuple,               # `x, y`: training samples and their targets, 1 or 0
     valid:tuple,               # `x, y`: validation samples
-    epochs:int=5,              # passes over the training data, 1 or more
-    bs:int=64,                 # samples in a batch of *each* process
-    lr:float=0.1,              # learning rate, above 0
-    seed:int=42,               # of the order of the samples, the same in every process
     loss_fn:Callable=bce_loss, # maps logits and targets to their mean loss
+    lr:float=0.1,              # learning rate, above 0
+    bs:int=64,                 # samples in a batch of *each* process
+    epochs:int=5,              # passes over the training data, 1 or more
+    seed:int=42,               # of the order of the samples, the same in every process
 )->dict: # `processes`; `losses`, `accuracies` and `seconds`, one for each epoch; `validated`, how many samples
     """Train with plain SGD on as many processes as were launched; a step uses the mean of their gradients.
 
     A process that waits for another longer than 60 s gives up. Raises `ValueError` for settings that cannot train."""
     _check_settings(epochs, bs, lr)
-    accelerator = Accelerator(cpu=default_device().type == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=60))])
+    accelerator = _accelerator()
     train_dl, valid_dl = _loaders(train, valid, bs, seed, accelerator.num_processes)
-    model, opt, train_dl, valid_dl = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr), train_dl, valid_dl)
+    opt = torch.optim.SGD(model.parameters(), lr)
+    model, opt, train_dl, valid_dl = accelerator.prepare(model, opt, train_dl, valid_dl)
     result = dict(processes=accelerator.num_processes, losses=[], accuracies=[], seconds=[])
     for _ in range(epochs):
         model.train()
@@ -74,86 +83,52 @@ def train_distributed(
         result["losses"].append(accelerator.reduce(torch.stack(losses).mean(), "mean").item())
         result["seconds"].append(time.perf_counter() - start)
         model.eval()
-        with torch.no_grad(): right = [accelerator.gather_for_metrics((model(xb) > 0) == (yb == 1)) for xb, yb in valid_dl]
+        with torch.no_grad():
+            right = [accelerator.gather_for_metrics((model(xb) > 0) == (yb == 1)) for xb, yb in valid_dl]
         result["accuracies"].append(torch.cat(right).float().mean().item())
     return result | dict(validated=len(torch.cat(right)))
 
 # %% ../nbs/11_distributed.ipynb #f7f7f8c8
 def launch(
-    line:str,        # a command that begins with "accelerate launch" or "python", as you would type it
+    line:str,        # a command that begins with "torchrun", "accelerate launch" or "python", as you would type it
     *options,        # more words for the end of it, for example a path
     timeout:int=120, # seconds after which all its processes are stopped
+    **env,           # environment variables for it, for example `OMP_NUM_THREADS=1`
 )->subprocess.CompletedProcess: # its `returncode`, and its `stdout` together with its errors
     """Run a launch line with this Python and this environment.
 
     Raises `subprocess.TimeoutExpired` when time is up, and `ValueError` for a line that begins with something else."""
     words = shlex.split(line)
-    if words[:2] == ["accelerate", "launch"]: words[:2] = ["-m", "accelerate.commands.launch"]
-    elif words[:1] == ["python"]: words = words[1:]
-    else: raise ValueError(f"line must begin with 'accelerate launch' or 'python', got {line!r}")
-    command, env = [sys.executable, *words, *map(str, options)], {"OMP_WAIT_POLICY": "passive"} | os.environ
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
-        try: return subprocess.CompletedProcess(command, stdout=process.communicate(timeout=timeout)[0], returncode=process.returncode)
+    if words[:1] == ["torchrun"]: words[:1] = ["-m", "torch.distributed.run"]
+    elif words[:2] == ["accelerate", "launch"]: words[:2] = ["-m", "accelerate.commands.launch"]
+    elif words[:1] == ["python"]: words[:1] = []
+    else: raise ValueError(f"line must begin with 'torchrun', 'accelerate launch' or 'python', got {line!r}")
+    command = [sys.executable, *words, *map(str, options)]
+    # the second keeps torchrun from looking up this machine's name, which not every machine can
+    usual = {"OMP_WAIT_POLICY": "passive", "PET_LOCAL_ADDR": "127.0.0.1"}
+    env = usual | os.environ | {name: str(value) for name, value in env.items()}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with subprocess.Popen(command, env=env, start_new_session=True, **pipes) as process:
+        try:
+            said, _ = process.communicate(timeout=timeout)
+            return subprocess.CompletedProcess(command, process.returncode, said)
         except BaseException:
             getattr(os, "killpg", os.kill)(process.pid, signal.SIGTERM)
             raise
 
-# %% ../nbs/11_distributed.ipynb #2713b1c8
-def _missing_processes(
-): # the launcher's arguments if `accelerate launch --cpu` left the processes to MPI and there is no MPI, else None
-    if "MASTER_ADDR" not in os.environ or {"WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"} & set(os.environ): return None
-    import psutil
-    from accelerate.commands.launch import launch_command_parser
-    for parent in psutil.Process().parents()[:2]:
-        words = parent.cmdline()
-        for i, word in enumerate(words[:4]):
-            if "accelerate" in word and (word.endswith(("launch", "launch.py")) or words[i+1:i+2] == ["launch"]):
-                start = i + 1 + (words[i+1:i+2] == ["launch"])
-                return launch_command_parser().parse_args(words[start:])
-    return None
-
-def _start(
-    asked,     # the launcher's arguments
-    argv:list, # the program's own arguments
-)->None:
-    "Start the processes, wait for them, and end with a message if one fails."
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import main as torchrun
-    machines = asked.num_machines or 1
-    where = ["--standalone", "--local_addr", "127.0.0.1"] if machines == 1 else ["--nnodes", str(machines), "--node_rank", str(asked.machine_rank or 0),
-        "--master_addr", asked.main_process_ip, "--master_port", str(asked.main_process_port)]
-    try: torchrun([*where, "--nproc_per_node", str((asked.num_processes or 1)//machines), "-m", "course_dl.distributed", *argv])
-    except ChildFailedError as e:
-        codes = {rank: o.exitcode for rank, o in sorted(e.failures.items())}
-        codes = {rank: code for rank, code in codes.items() if code != -signal.SIGTERM} or codes # that signal came from the launcher
-        dead = ", ".join(f"process {rank} ended with exit code {code}" for rank, code in codes.items())
-        sys.exit(f"Error: {dead}; the run was stopped.")
-
 # %% ../nbs/11_distributed.ipynb #54b15406
-def _dies_at(
-    step:int,         # the step in which to die, counted from 1
-    loss_fn:Callable, # what to compute until then
-)->Callable: # a loss function
-    "A loss function that ends the last process without a farewell."
-    steps, last = itertools.count(1), os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1"))-1)
-    def loss(preds, yb):
-        if last and next(steps) == step: os._exit(9)
-        return loss_fn(preds, yb)
-    return loss
-
 def _options(
-    argv:list, # words of the command line
+    argv:list, # words of the command line; those of this process unless given
 )->argparse.Namespace: # the options
     "Read the command line; refuse wrong settings with exit code 2."
-    parser = argparse.ArgumentParser("python -m course_dl.distributed", description="Tell 3s from 7s on as many processes as were launched.",
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser("python -m course_dl.distributed", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                                     description="Tell 3s from 7s on as many processes as were launched.")
     parser.add_argument("--epochs", type=int, default=5, help="passes over the training data")
     parser.add_argument("--bs", type=int, default=64, help="samples in a batch of each process")
     parser.add_argument("--lr", type=float, default=.1, help="learning rate")
     parser.add_argument("--seed", type=int, default=42, help="of the first weights and of the order of the samples")
     parser.add_argument("--deep", action="store_true", help="train the deep net, not the linear model")
     parser.add_argument("--out", type=Path, help="write losses, accuracies, seconds and parameters to this file, as JSON")
-    parser.add_argument("--die-at-step", type=int, help="let the last process die in this step")
     args = parser.parse_args(argv)
     try: _check_settings(args.epochs, args.bs, args.lr)
     except ValueError as e: parser.error(str(e))
@@ -164,15 +139,13 @@ def main(
     argv:list=None, # words of the command line; those of this process unless given
 )->None:
     "Train on 3s and 7s; the program behind `python -m course_dl.distributed`."
-    argv = sys.argv[1:] if argv is None else argv
-    args, asked, first = _options(argv), _missing_processes(), os.environ.get("RANK", "0") == "0"
-    if asked and (asked.num_processes or 1) > 1: return _start(asked, argv)
-    with contextlib.nullcontext() if first else contextlib.redirect_stdout(io.StringIO()): path = mnist_sample()
-    train, valid = (tuple(o.cpu() for o in threes_and_sevens(path, split)) for split in ("train", "valid"))
+    args, first = _options(argv), os.environ.get("RANK", "0") == "0"
+    sample = mnist_sample()
+    if first: print(sample)
+    train, valid = (tuple(o.cpu() for o in threes_and_sevens(sample.path, split)) for split in ("train", "valid"))
     seed_everything(args.seed)
     model = deep_net() if args.deep else nn.Linear(784, 1)
-    loss_fn = _dies_at(args.die_at_step, bce_loss) if args.die_at_step else bce_loss
-    try: result = train_distributed(model, train, valid, args.epochs, args.bs, args.lr, args.seed, loss_fn)
+    try: result = train_distributed(model, train, valid, bce_loss, args.lr, args.bs, args.epochs, args.seed)
     finally:
         if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
     if not first: return

@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 import torch
-import torch.nn.functional as F
-from torch import nn, Tensor
+from torch import nn
 
 # %% ../nbs/10_learner.ipynb #0a17d658
 class CancelFit(Exception):
@@ -28,8 +27,8 @@ class TinyLearner:
         model:nn.Module,                   # maps a batch of inputs to predictions
         train_dl:Iterable,                 # yields training batches `xb, yb`
         valid_dl:Iterable,                 # yields validation batches
+        loss_fn:Callable,                  # maps predictions and targets to the mean loss
         opt:torch.optim.Optimizer,         # over the model's parameters
-        loss_fn:Callable=F.cross_entropy,  # maps predictions and targets to the mean loss
         metrics:Iterable=(),               # functions of predictions and targets, each a mean over the batch
         cbs:Iterable=(),                   # callbacks, called in this order
     ):

@@ -34,9 +34,9 @@ class MnistLogistic(nn.Module):
 
 # %% ../nbs/08_mnist.ipynb #d96a9d2a
 def update(
+    model:nn.Module,   # its parameters are changed in place
     xb:Tensor,         # batch of inputs, shape (n, ...)
     yb:Tensor,         # their targets, for cross-entropy class numbers of shape (n,)
-    model:nn.Module,   # its parameters are changed in place
     lr:float,          # learning rate, above 0
     wd:float=1e-5,     # weight decay, 0 or above
     loss_fn:Callable=F.cross_entropy, # maps predictions and targets to a scalar
@@ -47,7 +47,7 @@ def update(
     if not lr > 0: raise ValueError(f"lr must be above 0, got {lr}")
     if not wd >= 0: raise ValueError(f"wd must be 0 or above, got {wd}")
     model.zero_grad()
-    loss = calc_grad(xb, yb, model, loss_fn)
+    loss = calc_grad(model, xb, yb, loss_fn)
     with torch.no_grad():
         for p in model.parameters():
             if p.grad is not None: p -= lr*(p.grad + wd*p)

@@ -1,142 +1,123 @@
-"How Sphinx builds the site: see build.py, which calls it."
-import ast
+"How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
 import inspect
-import os
+import json
 import re
 import sys
 from operator import attrgetter
-from pathlib import Path
 
-sys.modules.setdefault("rfc3987_syntax", None)  # nbformat would have jsonschema build a grammar of web addresses, for seconds, and never use it
-sys.path[:0] = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
-from build import BLOB, CFG, FILES, NOTEBOOKS, title
+import yaml
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
-from execnb.nbio import read_nb
 from fastcore.docments import docments
-from PIL import Image
+from nbformat.v4 import new_markdown_cell
 from sphinx.util import logging
 
-logger = logging.getLogger(__name__)
-project, author, copyright = CFG.title, CFG.author, CFG.copyright
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.linkcode", "sphinx_copybutton", "sphinx_design"]
-root_doc = "index"
-nb_execution_mode = "off"
-nb_merge_streams = True
-highlight_language = "none"  # code without a word on its language stays plain
-myst_enable_extensions = ["dollarmath", "colon_fence"]
-myst_heading_anchors = 4
-copybutton_exclude = ".linenos, .gp, .go"
-html_theme = "pydata_sphinx_theme"
-html_title = CFG.title
-html_static_path = ["_static"]
-html_css_files = ["site.css"]
-html_favicon = "_static/favicon.svg"
-default_role = "py:obj"
-autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
-autodoc_inherit_docstrings = False
-autodoc_preserve_defaults = True
-python_use_unqualified_type_names = True
-add_module_names = False
-toc_object_entries_show_parents = "hide"
-html_extra_path = [str(CFG.nbs_path/o) for o in NOTEBOOKS.values()]
-html_domain_indices = False
-html_copy_source = False
-html_use_index = False
-html_show_sphinx = False
-html_math_renderer = "mathml"
-templates_path = ["_templates"]
-html_sidebars = {"**": ["contents.html"]}
-html_context = {"default_mode": "auto"}
+from docs import lesson
+from docs.lesson import BLOB, ROOT, SETTINGS
+
+globals().update(yaml.safe_load((ROOT/"docs"/"sphinx.yml").read_text(encoding="utf-8")))
+project, author, copyright = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["copyright"]
+SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
+SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PATHS = {lesson.page_of(path): path for paths in [["nbs/index.ipynb"], *SECTIONS.values()] for path in paths}
+
+include_patterns = [*PATHS.values(), "nbs/checks/*.ipynb"]
+html_title = SETTINGS["title"]
+html_extra_path = [str(ROOT/"nbs")]  # the notebooks, to download
+html_search_scorer = str(ROOT/"docs"/"_static"/"scorer.js")
 html_theme_options = dict(
-    search_as_you_type=True, logo={"text": CFG.title}, navbar_center=[], navbar_end=["theme-switcher", "navbar-icon-links"],
-    icon_links=[dict(name="GitHub", url=CFG.git_url, icon="fa-brands fa-github")], secondary_sidebar_items=["page-toc", "page-tools"],
-    article_header_start=[], article_footer_items=["last-run"], footer_start=["copyright"], footer_end=[], show_toc_level=2,
-    back_to_top_button=False, search_bar_text="Search the course")
+    search_as_you_type=True, search_bar_text="Search the course", logo={"text": html_title}, navbar_center=[],
+    navbar_end=["theme-switcher", "navbar-icon-links"], back_to_top_button=False, show_toc_level=2,
+    icon_links=[dict(name="GitHub", url=SETTINGS["git_url"], icon="fa-brands fa-github")],
+    secondary_sidebar_items=["page-toc", "page-tools"], article_header_start=[], article_footer_items=["last-run"],
+    footer_start=["copyright"], footer_end=[])
 
-NBS = {page: read_nb(CFG.nbs_path/o) for page, o in NOTEBOOKS.items()}
-
-
-def uses(nb):
-    "Modules that a notebook imports from, and the names that it loads."
-    code = [c.source for c in nb.cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M)]
-    found = [o for source in code for o in ast.walk(ast.parse(source))]
-    return {o.module for o in found if isinstance(o, ast.ImportFrom)}, {o.id for o in found if isinstance(o, ast.Name)}
+NOTEBOOKS = {page: lesson.read((ROOT/path).read_text(encoding="utf-8")) for page, path in PATHS.items()
+             if path.endswith(".ipynb")}
+CODE = {page: "\n".join(o.source for o in nb.cells if o.cell_type == "code") for page, nb in NOTEBOOKS.items()}
 
 
-USES = {page: uses(nb) for page, nb in NBS.items() if not page.endswith("_checks")}
+def title(page): return re.match(r"# (.+?)(?:: .*)?\n", NOTEBOOKS[page].cells[0].source)[1].replace("`", "")
+
+
+def add_lists(app, page, source):
+    "The first page gets the sidebar, the API page its modules."
+    if page == "api":
+        source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{title(o)} <{o}>`.\n\n"
+                             f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n"
+                             for o in NOTEBOOKS if (ROOT/project/f"{o}.py").exists())
+    if page == "index":
+        nb = json.loads(source[0])
+        lists = {"": ["Home <self>"], **{name: map(lesson.page_of, paths) for name, paths in SECTIONS.items()}}
+        for name, pages in lists.items():
+            lines = ["```{toctree}", ":hidden:", *[f":caption: {name}"]*bool(name), "", *pages, "```"]
+            nb["cells"].append(new_markdown_cell("\n".join(lines)))
+        source[0] = json.dumps(nb)
 
 
 def linkcode_resolve(domain, info):
     "Where a symbol stands on GitHub; nothing, for a value."
-    try: line = inspect.getsourcelines(inspect.unwrap(attrgetter(info["fullname"])(sys.modules[info["module"]])))[1]
-    except (AttributeError, TypeError): return None
+    symbol = attrgetter(info["fullname"])(sys.modules[info["module"]])
+    try: line = inspect.getsourcelines(inspect.unwrap(symbol))[1]
+    except TypeError: return None
     return f"{BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
 
 
 def skip_fields(app, what, name, symbol, skip, options):
     "The fields of a class stand in the table of its parameters."
-    return True if what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property)) else None
+    is_field = what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property))
+    return True if is_field else None
+
+
+def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
 
 
 def describe(app, what, path, symbol, options, lines):
     "A docstring, then what the parameters mean, then where the symbol is built and used."
-    def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
-    lines[:] = [] if what == "module" else [rst(o) for o in lines]
-    if what in ("function", "class", "method"):
-        rows = [(f"``{o}``" if o != "return" else "**returns**", rst(d.docment.replace("\n", " "))) for o, d in docments(symbol, full=True).items() if isinstance(d.docment, str)]
-        lines += ["", ".. list-table::", "   :header-rows: 1", ""]*bool(rows)
-        for row in [("parameter", "meaning")]*bool(rows) + rows: lines += [f"   * - {row[0]}", f"     - {row[1]}"]
-    lib, module, *names = path.split(".")
-    if len(names) == 1:
-        built = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
-        used = ", ".join(f":doc:`{title(NBS[o])} <{o}>`" for o, (modules, loaded) in USES.items() if f"{lib}.{module}" in modules and names[0] in loaded)
-        lines += ["", " · ".join(built + [f"used in {used}"]*bool(used)), ""]
-
-
-def with_anchors(body):
-    "The first definition of a name in the code of a page can be linked to."
-    ids = set(re.findall(r' id="([^"]+)"', body))
-    def anchor(found):
-        if found[2] in ids: return found[0]
-        ids.add(found[2])
-        return f'{found[1]} id="{found[2]}">{found[2]}<'
-    return re.sub(r'((?:^|<pre>)(?:<span></span>)?<span class="k">(?:def|class)</span><span class="w"> </span><span class="n[fc]")>(\w+)<', anchor, body, flags=re.M)
-
-
-def with_stills(app, body):
-    "For those who ask for less motion, films show their last picture."
-    def still(found):
-        film = Image.open(Path(app.srcdir)/next(path for path, name in app.builder.images.items() if name == found[1]))
-        if getattr(film, "n_frames", 1) == 1: return found[0]
-        film.seek(film.n_frames-1)
-        (app.outdir/"_images").mkdir(exist_ok=True)
-        film.convert("RGB").save(app.outdir/"_images"/f"still-{found[1]}")
-        return f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="_images/still-{found[1]}">{found[0]}</picture>'
-    return re.sub(r'<img [^>]*src="_images/([^"]+\.png)"[^>]*>', still, body)
+    lines[:] = [] if what == "module" else map(rst, lines)
+    documented = docments(symbol, full=True) if what in ("function", "class", "method") else {}
+    rows = [(name, o.docment.replace("\n", " ")) for name, o in documented.items() if isinstance(o.docment, str)]
+    if rows: lines += ["", ".. list-table::", "   :header-rows: 1", "", "   * - parameter", "     - meaning"]
+    for name, text in rows:
+        lines += [f"   * - {'**returns**' if name == 'return' else f'``{name}``'}", f"     - {rst(text)}"]
+    _, module, *names = path.split(".")
+    if len(names) != 1: return
+    said = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
+    users = [f":doc:`{title(page)} <{page}>`" for page, code in CODE.items()
+             if f"from {project}.{module} import" in code and re.search(rf"\b{names[0]}\b", code)]
+    if users: said.append(f"used in {', '.join(users)}")
+    lines += ["", " · ".join(said), ""]
 
 
 def page_context(app, page, template, context, doctree):
     "What the templates need to know of a page."
-    if "body" in context: context["body"] = with_anchors(with_stills(app, context["body"]))
-    if page in FILES: context["edit_url"] = f"{CFG.git_url}/edit/{CFG.branch}/{FILES[page]}"
-    if page in NOTEBOOKS: context.update(notebook=NOTEBOOKS[page], last_run=NBS[page].metadata.get("last_run"),
-                                         colab=f"https://colab.research.google.com/github/{CFG.user}/{CFG.repo}/blob/{CFG.branch}/{FILES[page]}")
+    if page not in app.env.found_docs or page == "api": return
+    path = app.env.doc2path(page, base=False).as_posix()
+    context["edit_url"] = f"{SETTINGS['git_url']}/edit/{SETTINGS['branch']}/{path}"
+    if not path.endswith(".ipynb"): return
+    colab = BLOB.replace("github.com", "colab.research.google.com/github")
+    last_run = json.loads((ROOT/path).read_text(encoding="utf-8"))["metadata"].get("last_run")
+    context.update(notebook=path.removeprefix("nbs/"), last_run=last_run, colab=f"{colab}/{path}")
 
 
 def math(block):
     "A visitor that writes a formula as MathML, which browsers draw by themselves."
     def visit(self, node):
-        text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", node.astext())  # docutils reads \frac12 as 12 over nothing
+        # docutils reads \frac12 as 12 over nothing
+        text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", node.astext())
         try: self.body.append(tex2mathml(text, as_block=block))
-        except MathError as e: logger.warning("formula %r: %s", node.astext(), e, location=node)
+        except MathError as e: logging.getLogger(__name__).warning("formula %r: %s", text, e, location=node)
         raise nodes.SkipNode
     return visit
 
 
 def setup(app):
+    app.add_transform(lesson.Page)
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
+    app.connect("builder-inited", lesson.name_pages)
+    app.connect("source-read", add_lists)
     app.connect("html-page-context", page_context)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", describe)

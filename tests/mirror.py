@@ -1,7 +1,15 @@
 "A miniature mirror on localhost, the faults a mirror can have, and the files it serves."
 import gzip, http.server, io, struct, tarfile, threading
 
+import numpy as np
+from PIL import Image
+
 def idx(shape, body, kind=8): return bytes([0, 0, kind, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + body
+
+def png(pixels):
+    "A gray picture of 28×28 pixels, given as bytes, as the content of a PNG file."
+    Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(28, 28)).save(buffer := io.BytesIO(), "PNG")
+    return buffer.getvalue()
 
 def tar(*members):
     "A tar archive of members (name, content); a number in place of content is the type of something that is no file."
@@ -43,15 +51,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server, name = self.server, self.path.split("/")[-1]
         server.asked.append(name)
-        if len(server.asked) == 1: server.over.wait(server.delay)
         server.faults.get(name, send)(self, server.files[name])
     def log_message(self, *args): pass
 
 class Host(http.server.ThreadingHTTPServer):
-    "Serves `files`; `faults` maps a file's name to what happens instead; `asked` lists what was asked for; `delay` is for the first answer."
-    def __init__(self, files, delay=0):
+    "Serves `files`; `faults` maps a file's name to what happens instead; `asked` lists what was asked for."
+    def __init__(self, files):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.delay, self.faults, self.asked, self.over = files, delay, {}, [], threading.Event()
+        self.files, self.faults, self.asked, self.over = files, {}, [], threading.Event()
         self.name = f"127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
     def handle_error(self, *args): pass  # a client that hangs up

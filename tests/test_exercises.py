@@ -6,12 +6,12 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import LESSONS, ROOT, module_name, read
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_output
 
 from course_dl.exercises import Exercise, tensors
 from course_dl.student import lesson_exercises, progress_table, read_progress, student_copy, write_student_copies
+from helpers import LESSONS, ROOT, module_name, read
 
 
 def exercises(lesson): return import_module(f"course_dl.checks.{module_name(lesson)}").exercises
@@ -163,7 +163,8 @@ def test_a_second_copy_keeps_what_the_learner_wrote(copies):
 def test_progress_reads_what_the_checks_said(tmp_path):
     nb = student_copy(read(LESSONS[0]))
     checks = [cell for cell in nb.cells if cell.source.startswith("check.")]
-    for cell, sign in zip(checks, "✓✗"): cell.outputs = [new_output("execute_result", {"text/plain": f"{sign} said"})]
+    for cell, said in zip(checks, ("✓ said", "✗ said")):
+        cell.outputs = [new_output("execute_result", {"text/plain": said})]
     nbformat.write(nb, tmp_path/LESSONS[0].name)
     done = read_progress(tmp_path)
     assert list(done[LESSONS[0].stem].values())[:3] == ["right", "wrong", "not started"]

@@ -1,43 +1,51 @@
 "The glossary and the lessons: every term is defined, shown and taught, and every link between them leads somewhere."
 import re
+from functools import cache
 
 import pytest
-from conftest import LESSONS, NOTEBOOKS, ROOT, read
 
-GLOSSARY = ROOT/"nbs/22_glossary.ipynb"
+from helpers import LESSONS, NOTEBOOKS, ROOT, anchor, markdown, module_name, read
+
+GLOSSARY, = (ROOT/"nbs").glob("*_glossary.ipynb")
 # How lessons say it, where they do not use the term itself.
 VARIANTS = {
     "activation": ["input and output", "send one garment through"],
-    "early stopping": ["stop early"], "feature map": ["maps"],
-    "in-place method": ["in place"], "jagged array": ["different sizes"], "leaf tensor": ["leaf"],
-    "nonlinearity": ["bend"], "numerical gradient": ["nudge"], "overfitting": ["learns them by heart"], "padding": ["padded"],
-    "root mean squared difference": ["root mean squared error"], "standardization": ["standardize"],
-    "stochastic gradient descent": ["stochastic", "random batches"], "test set": ["test images"], "training loop": ["train_epoch"],
-    "training set": ["train the model", "training part"], "validation set": ["validate"],
+    "early stopping": ["stop early"],
+    "feature map": ["maps"],
+    "in-place method": ["in place"],
+    "jagged array": ["different sizes"],
+    "leaf tensor": ["leaf"],
+    "nonlinearity": ["bend"],
+    "numerical gradient": ["nudge"],
+    "overfitting": ["learns them by heart"],
+    "padding": ["padded"],
+    "root mean squared difference": ["root mean squared error"],
+    "standardization": ["standardize"],
+    "stochastic gradient descent": ["stochastic", "random batches"],
+    "test set": ["test images"],
+    "training loop": ["train_epoch"],
+    "training set": ["train the model", "training part"],
+    "validation set": ["validate"],
 }
-
-
-def slug(heading): return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-
-
-def markdown(path): return "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
 
 
 def entries():
     "What each term has: its text and the sources of its code cells."
     found = {}
     for c in read(GLOSSARY).cells:
-        if c.cell_type == "markdown" and (heading := re.match(r"## (.+)\n", c.source)): texts, codes = found.setdefault(heading[1], ([], []))
+        if c.cell_type == "markdown" and (heading := re.match(r"## (.+)\n", c.source)):
+            texts, codes = found.setdefault(heading[1], ([], []))
         if found: (texts if c.cell_type == "markdown" else codes).append(c.source)
     return found
 
 
+@cache
 def sections(path):
     "The source of each section of a notebook, from its heading to the next and without emphasis, by anchor."
     found, here = {}, ""
     for c in read(path).cells:
         for line in c.source.splitlines():
-            if c.cell_type == "markdown" and (heading := re.match(r"#{1,6} (.+)", line)): here = slug(heading[1])
+            if c.cell_type == "markdown" and (heading := re.match(r"#{1,6} (.+)", line)): here = anchor(heading[1])
             found[here] = found.get(here, "") + line.replace("*", "") + "\n"
     return found
 
@@ -48,48 +56,48 @@ ENTRIES = entries()
 @pytest.mark.parametrize("term", ENTRIES)
 def test_term_is_shown_by_code_and_taught_where_it_says(term):
     texts, codes = ENTRIES[term]
-    assert codes and all(o.strip() for o in codes), f"{term}: no code"
-    assert any(re.search(r"\b(assert|test_\w+\()", o) for o in codes), f"{term}: nothing asserted"
+    assert codes and all(code.strip() for code in codes), f"{term}: no code"
+    assert any(re.search(r"\b(assert|test_\w+\()", code) for code in codes), f"{term}: nothing asserted"
     used = re.findall(r"\]\((\d\d_\w+\.ipynb)#([^)]+)\)", "\n".join(texts).partition("Used in:")[2])
     assert used, f"{term}: no lesson"
-    for name, anchor in used:
-        text = sections(ROOT/"nbs"/name).get(anchor)
-        assert text is not None, f"{term}: {name} has no heading #{anchor}"
-        assert any(o in text.lower() for o in (term.lower(), *VARIANTS.get(term, []))), f"{term}: {name}#{anchor} does not mention it"
+    for name, place in used:
+        text = sections(ROOT/"nbs"/name).get(place)
+        assert text is not None, f"{term}: {name} has no heading #{place}"
+        said = [term.lower(), *VARIANTS.get(term, [])]
+        assert any(words in text.lower() for words in said), f"{term}: {name}#{place} does not mention it"
 
 
 def test_terms_are_sorted_and_their_anchors_differ():
     assert list(ENTRIES) == sorted(ENTRIES, key=str.lower)
-    assert len({slug(o) for o in ENTRIES}) == len(ENTRIES)
+    assert len(set(map(anchor, ENTRIES))) == len(ENTRIES)
 
 
 def test_index_lists_each_term_once():
-    cells = [c.source for c in read(GLOSSARY).cells if c.cell_type == "markdown"]
-    index, = [o for o in cells if o.startswith("**Index.**")]
-    assert re.findall(r"\[([^\]]+)\]\(#([^)]+)\)", index) == [(o, slug(o)) for o in ENTRIES]
+    index, = [c.source for c in read(GLOSSARY).cells if c.source.startswith("**Index.**")]
+    assert re.findall(r"\[([^\]]+)\]\(#([^)]+)\)", index) == [(term, anchor(term)) for term in ENTRIES]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda o: o.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_links_into_the_glossary_point_at_its_terms(path):
-    links = re.findall(r"\[([^\]]+)\]\(" + ("" if path == GLOSSARY else r"22_glossary\.ipynb") + r"#([^)\s]+)\)", markdown(path))
-    anchors = {slug(o) for o in ENTRIES}
-    assert not [o for o in links if o[1] not in anchors]
+    page = "" if path == GLOSSARY else re.escape(GLOSSARY.name)
+    linked = re.findall(r"\[[^\]]+\]\(" + page + r"#([^)\s]+)\)", markdown(path))
+    assert set(linked) <= set(map(anchor, ENTRIES))
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda o: o.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=module_name)
 def test_lesson_links_to_the_glossary(path):
-    linked = set(re.findall(r"\]\(22_glossary\.ipynb#([^)\s]+)\)", markdown(path)))
-    assert len(linked) >= 3, "link at least three terms to 22_glossary.ipynb"
+    linked = set(re.findall(r"\]\(" + re.escape(GLOSSARY.name) + r"#([^)\s]+)\)", markdown(path)))
+    assert len(linked) >= 3, f"link at least three terms to {GLOSSARY.name}"
 
 
 def test_every_lesson_is_linked_from_the_glossary():
     text = markdown(GLOSSARY)
-    assert not [o.name for o in LESSONS if f"]({o.name}#" not in text]
+    assert not [path.name for path in LESSONS if f"]({path.name}#" not in text]
 
 
 def test_entries_are_short_and_no_term_links_to_itself():
     for term, (texts, codes) in ENTRIES.items():
         definition = texts[0].partition("\n")[2].partition("Used in:")[0].strip()
         assert 5 <= len(definition.split()) <= 60, term
-        assert slug(term) not in re.findall(r"\]\(#([^)]+)\)", definition), f"{term} links to itself"
-        assert sum(len(o.splitlines()) for o in codes) <= 10, term
+        assert anchor(term) not in re.findall(r"\]\(#([^)]+)\)", definition), f"{term} links to itself"
+        assert sum(len(code.splitlines()) for code in codes) <= 10, term

@@ -4,61 +4,98 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from conftest import run_python
+from helpers import SETTINGS, run_python
+from packaging.requirements import Requirement
 
 
 @pytest.mark.parametrize("module", ["similarity", "thermometer", "sgd"])
 def test_lesson_loads_neither_fastai_nor_torchvision(module):
-    code = f"import sys, course_dl.{module}; print([o for o in ('fastai', 'torchvision', 'sklearn', 'pandas') if o in sys.modules])"
-    assert run_python(code) == "[]"
+    names = "('fastai', 'torchvision', 'sklearn', 'pandas')"
+    assert run_python(f"import sys, course_dl.{module}; print([o for o in {names} if o in sys.modules])") == "[]"
 
 
-@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
-def test_core_makes_any_torch_and_torchvision_pair_work_together():
-    code = "from course_dl.core import *; from fastai.vision.all import *; import torchvision; print(torchvision.__version__ and resnet18().fc.out_features)"
-    assert run_python(code, PYTHONWARNINGS="ignore") == "1000"
+def test_core_loads_nothing_that_takes_long():
+    names = "('torch', 'numpy', 'matplotlib', 'IPython', 'packaging', 'torchvision')"
+    assert run_python(f"import sys, course_dl.core; print([o for o in {names} if o in sys.modules])") == "[]"
 
 
-def test_torchvision_operators_are_declared_only_where_they_are_missing():
-    code = """
+VISION = """
+from course_dl.core import *
+from fastai.vision.all import *
+import torchvision
+print(torchvision.__version__ and resnet18().fc.out_features)"""
+DOES_NOT_LOAD = """
 import torch
 def fails(path): raise OSError("does not load")
 torch.ops.load_library = fails
-lib = torch.library.Library("torchvision", "DEF")
-lib.define("nms(Tensor a, Tensor b, float c) -> Tensor")
-import course_dl.core as core
-print(core.torchvision_state)"""
-    assert run_python(code) == ("declared" if find_spec("torchvision") else "absent")
+"""
+DECLARED_BEFORE = """
+library = torch.library.Library("torchvision", "DEF")
+for op in ("nms", "qnms"): library.define(f"{op}(Tensor a, Tensor b, float c) -> Tensor")
+"""
 
 
-def test_doctor_names_a_mismatched_pair_and_its_fix(monkeypatch):
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
+@pytest.mark.parametrize("before", ["", DOES_NOT_LOAD, DOES_NOT_LOAD + DECLARED_BEFORE],
+                         ids=["as installed", "library does not load", "declared by somebody else"])
+def test_core_makes_any_torch_and_torchvision_pair_work_together(before):
+    assert run_python(before + VISION, timeout=300, PYTHONWARNINGS="ignore") == "1000"
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_operators_are_declared_only_where_they_are_missing():
+    after = "; from course_dl import core; print(core._MendTorchvision.declared is not None)"
+    stub = "import sys, types; sys.modules['torchvision.extension'] = types.SimpleNamespace(_has_ops=lambda: {})"
+    ask = "; from course_dl.core import _MendTorchvision as mend; mend.find_spec('torchvision.ops')"
+    assert run_python(stub.format(True) + ask + after) == "False"
+    assert run_python(stub.format(False) + ask + after) == "True"
+
+
+def report(core): return {line["name"]: line for line in core.doctor()}
+
+
+def test_doctor_notes_a_mismatched_pair_and_its_fix(monkeypatch):
     from course_dl import core
-    monkeypatch.setattr(core, "torchvision_state", "declared")
-    monkeypatch.setattr(core.torch, "__version__", "2.13.0+cu130")
-    line = core._torchvision_report()
-    assert "does not fit torch 2.13.0+cu130" in line["found"]
-    assert "torchvision==0.28.*" in line["fix"] and line["fix"].endswith("/cu130")
+    extension = pytest.importorskip("torchvision.extension")
+    old = core._version
+    monkeypatch.setattr(core, "_version", lambda package: "3.1.0+cu140" if package == "torch" else old(package))
+    monkeypatch.setattr(extension, "_has_ops", lambda: False)
+    line = core._torchvision_line()
+    assert line["state"] == "note" and "do not load beside torch 3.1.0+cu140" in line["found"]
+    assert '"torch==3.1.0" torchvision' in line["fix"] and line["fix"].endswith("/cu140")
+    monkeypatch.setattr(extension, "_has_ops", lambda: True)
+    assert core._torchvision_line() | {"found": ""} == {"name": "torchvision", "found": "", "state": "ok", "fix": ""}
 
 
-def test_doctor_names_an_old_package(monkeypatch):
+def test_doctor_names_what_is_old_or_missing(monkeypatch):
     from course_dl import core
-    monkeypatch.setattr(core, "_version", lambda package: {"fastai": "2.7.19", "torch": None}.get(package, "99.0"))
-    report = {o["name"]: o for o in core.doctor()}
-    assert not report["fastai"]["ok"] and report["fastai"]["fix"] == 'pip install "fastai>=2.8.7"'
-    assert not report["torch"]["ok"] and report["torch"]["found"] == "missing"
-    assert report["pandas"]["ok"] and not report["pandas"]["fix"]
+    versions = {"python": "3.9.1", "fastai": "2.7.19", "torch": None}
+    monkeypatch.setattr(core, "_version", lambda package: versions.get(package, "99.0"))
+    seen = report(core)
+    assert (seen["fastai"]["state"], seen["fastai"]["fix"]) == ("bad", 'pip install "fastai>=2.8.7"')
+    assert (seen["torch"]["state"], seen["torch"]["found"]) == ("bad", "missing")
+    assert (seen["python"]["state"], seen["python"]["fix"]) == ("bad", "install Python >=3.10")
+    assert (seen["pandas"]["state"], seen["pandas"]["fix"]) == ("ok", "")
 
 
-def test_doctor_asks_for_the_same_versions_as_settings():
-    from conftest import SETTINGS
+def test_doctor_asks_for_all_that_settings_asks_for():
     from course_dl import core
-    asked = dict(o.split(">=") for o in SETTINGS["requirements"].split() if ">=" in o)
-    assert all(asked[package] == least for package, least in core._needs.items())
+    asked = {need.name: need.specifier for need in core._needs()}
+    assert asked.pop("python") == Requirement(f"python>={SETTINGS['min_python']}").specifier
+    assert asked == {need.name: need.specifier for need in map(Requirement, SETTINGS["requirements"].split())}
+
+
+def test_doctor_says_so_where_the_course_is_not_installed(monkeypatch):
+    from course_dl import core
+    def requires(name): raise core.PackageNotFoundError(name)
+    monkeypatch.setattr(core, "requires", requires)
+    assert [line["state"] for line in core.doctor()] == ["bad"]
 
 
 def test_python_m_is_the_command(tmp_path):
-    def run(*args): return subprocess.run([sys.executable, *args], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    def run(*args):
+        return subprocess.run([sys.executable, *args], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     module, command = run("-m", "course_dl", "--help"), run("-c", "from course_dl.cli import main; main()", "--help")
     assert module.returncode == 0 and module.stdout == command.stdout
     bad = run("-m", "course_dl", "run", "trees")
-    assert bad.returncode == 1 and "no lesson called trees; there are 00_core" in bad.stderr and "Traceback" not in bad.stderr
+    assert bad.returncode == 1 and "no lesson called trees; there are" in bad.stderr and "Traceback" not in bad.stderr

@@ -1,38 +1,49 @@
 "The project is whole: notebooks, modules, links, README and settings agree."
 import ast
 import re
-import shutil
 import subprocess
 import sys
+import tokenize
+from importlib.metadata import packages_distributions
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 import yaml
-from conftest import CHECKS, NOTEBOOKS, ROOT, SETTINGS, read
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.requirements import Requirement
 
-MODULES = sorted(o for o in (ROOT/"course_dl").rglob("*.py") if not o.stem.startswith("_"))
-LESSON_OF = {found[1]: (o in CHECKS, o.stem) for o in [*NOTEBOOKS, *CHECKS]  # in order: checks come after all lessons
-             if (found := re.search(r"^#\| default_exp ([\w.]+)", "\n".join(c.source for c in read(o).cells), re.M))}
+from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, anchor, copy_project, headings, module_name, prose, read
+from readme import readme
+
+MODULES = sorted(path for path in (ROOT/"course_dl").rglob("*.py") if not path.stem.startswith("_"))
+LESSON_OF = {found[1]: (path in CHECKS, path.stem) for path in [*NOTEBOOKS, *CHECKS]  # checks come after all lessons
+             if (found := re.search(r"^#\| default_exp ([\w.]+)", "\n".join(c.source for c in read(path).cells), re.M))}
 TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/README.md"]
+# Lessons with code wider than 88 columns. This list only shrinks.
+WIDE = {"similarity", "sgd", "thermometer", "regression", "datasets", "perceptron", "mnist", "cnn", "learner",
+        "distributed"}
+IF_THERE = {"torchvision"}  # imported only where it is installed
+# Required, though nothing of ours imports it.
+FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
+              "jinja2": "tables of pandas", "packaging": "versions in doctor"}
 
 
-def copy_project(folder):
-    "A copy of what nbdev works on, so that the tests change nothing here."
-    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for name in ("nbs", "course_dl"): shutil.copytree(ROOT/name, folder/name, symlinks=True, ignore=ignore)
-    for name in ("settings.ini", "_quarto.yml", "README.md"): shutil.copy(ROOT/name, folder/name)
+def nbdev(command, folder):
+    subprocess.run([sys.executable, "-c", f"from nbdev.{command}"], cwd=folder, check=True, capture_output=True)
 
 
-def nbdev(command, folder): subprocess.run([sys.executable, "-c", f"from nbdev.{command}"], cwd=folder, check=True, capture_output=True)
+def content(folder):
+    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".ipynb"))
+    return {path.relative_to(folder): path.read_text(encoding="utf-8") for path in files}
 
 
-def content(folder): return {o.relative_to(folder): o.read_text(encoding="utf-8") for o in folder.rglob("*") if o.suffix in (".py", ".ipynb")}
+def code(path): return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
 def test_modules_are_what_the_notebooks_export(tmp_path):
     copy_project(tmp_path)
-    for o in (tmp_path/"course_dl").glob("[!_]*.py"): o.unlink()
+    for path in (tmp_path/"course_dl").rglob("[!_]*.py"): path.unlink()
     nbdev("doclinks import nbdev_export; nbdev_export()", tmp_path)
     assert content(tmp_path/"course_dl") == content(ROOT/"course_dl")
 
@@ -44,9 +55,31 @@ def test_notebooks_are_clean(tmp_path):
 
 
 def test_notebook_has_outputs_and_no_errors(notebook):
-    outputs = [o for c in read(notebook).cells if c.cell_type == "code" for o in c.outputs]
+    outputs = [output for cell in code(notebook) for output in cell.outputs]
     assert outputs, "run `make notebooks`"
-    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+def test_notebook_names_its_kernel(notebook):
+    "Without a kernelspec JupyterLab and VS Code ask for one."
+    assert read(notebook).metadata.get("kernelspec", {}).get("name") == "python3"
+
+
+def test_stored_tables_have_no_random_id(notebook):
+    "pandas gives a styled table another id at every run: name one with `set_uuid`."
+    pages = [output.get("data", {}).get("text/html", "") for cell in code(notebook) for output in cell.outputs]
+    assert not re.findall(r'id="T_[0-9a-f]{5}"', "".join(pages))
+
+
+def wide(lesson):
+    lines = [line for cell in code(lesson) for line in cell.source.splitlines()]
+    return [line for line in lines if len(line) > 88 and not line.startswith("#|")]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=module_name)
+def test_code_of_a_lesson_fits_in_88_columns(lesson):
+    if module_name(lesson) in WIDE: assert wide(lesson), f"take {module_name(lesson)} out of WIDE"
+    else: assert not wide(lesson)
 
 
 def test_notebook_says_what_its_outputs_were_made_with(notebook):
@@ -54,94 +87,98 @@ def test_notebook_says_what_its_outputs_were_made_with(notebook):
     made = read(notebook).metadata.get("last_run", {})
     assert set(made) == {"date", "torch", "fastai", "data", "device"}, "run `make notebooks`"
     assert re.match(r"\d{4}-\d\d-\d\d", made["date"]) and made["device"]
-    assert {f"{o}=={made[o]}" for o in ("torch", "fastai")} <= set((ROOT/"constraints.txt").read_text(encoding="utf-8").split())
+    pinned = (ROOT/"constraints.txt").read_text(encoding="utf-8").split()
+    assert {f"{name}=={made[name]}" for name in ("torch", "fastai")} <= set(pinned)
 
 
 def test_outputs_come_from_real_data_and_name_no_folder_of_a_machine(notebook):
-    text = "".join(o.get("text", "") + "".join(str(v) for k, v in o.get("data", {}).items() if not k.startswith("image/"))
-                   for c in read(notebook).cells if c.cell_type == "code" for o in c.outputs)
+    outputs = [output for cell in code(notebook) for output in cell.outputs]
+    shown = [value for output in outputs for kind, value in output.get("data", {}).items() if "image/" not in kind]
+    text = "".join(map(str, [output.get("text", "") for output in outputs] + shown))
     assert "embedded sample (1,797 digits); figures differ" not in text
     assert not re.search(r"/(home|root|Users|work)/\w", text)
 
 
 def test_every_picture_has_a_text(notebook):
-    for c in read(notebook).cells:
-        if c.cell_type == "code" and any("image/png" in o.get("data", {}) for o in c.outputs):
-            assert re.search(r"^#\| fig-alt: \S.{20,}", c.source, re.M), f"no fig-alt: {c.source[:80]}"
-        if c.cell_type == "markdown": assert not re.search(r"!\[\s*\]\(", c.source), "an image without a text"
+    for cell in code(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert re.search(r"^#\| fig-alt: \S.{20,}", cell.source, re.M), f"no fig-alt: {cell.source[:80]}"
+    assert not re.search(r"!\[\s*\]\(", prose(notebook)), "an image without a text"
 
 
 def test_notebook_uses_markdown_every_viewer_draws(notebook):
-    for c in read(notebook).cells:
-        if c.cell_type != "markdown": continue
-        assert not re.search(r"^:::", c.source, re.M)
-        text = re.sub(r"```.*?```|`[^`]*`", "", c.source, flags=re.S)
-        assert set(re.findall(r"</?(\w+)[^<>]*>", text)) <= {"details", "summary"}
+    assert not re.search(r"^:::", prose(notebook), re.M)
+    assert set(re.findall(r"</?(\w+)[^<>]*>", prose(notebook))) <= {"details", "summary"}
 
 
 def test_headings_are_in_order(notebook):
-    text = "\n".join(re.sub(r"```.*?```", "", c.source, flags=re.S) for c in read(notebook).cells if c.cell_type == "markdown")
-    levels = [len(o) for o in re.findall(r"^(#+) ", text, re.M)]
+    levels = [level for level, _ in headings(notebook)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(b <= a+1 for a, b in zip(levels, levels[1:]))
 
 
-def links(path):
-    "Link targets in a notebook or a Markdown file, code left out."
-    text = "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown") if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
-    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S))
+def links(path): return re.findall(r"\]\(([^)\s]+)\)", prose(path))
 
 
-def anchors(path):
-    headings = re.findall(r"^#+ (.+)$", "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown"), re.M)
-    return {re.sub(r"[^\w\- ]", "", o.lower()).strip().replace(" ", "-") for o in headings} | {o.strip().replace(" ", "-") for o in headings}
+def in_our_repository(link):
+    """The file that a link to GitHub or Colab names in this repository, the folder of its top for a page about it,
+    None for a link to elsewhere. Another user's course_dl is an error."""
+    url = urlsplit(link)
+    parts = url.path.strip("/").split("/")
+    if url.netloc == "colab.research.google.com": parts = parts[1:]
+    if url.netloc not in ("github.com", "colab.research.google.com") or parts[1:2] != [SETTINGS["repo"]]: return None
+    assert parts[0] == SETTINGS["user"], f"{link} is not {SETTINGS['user']}'s"
+    if parts[2:3] in (["blob"], ["tree"], ["raw"]): return ROOT.joinpath(*parts[4:])
+    if parts[2:4] == ["actions", "workflows"]: return ROOT/".github/workflows"/parts[4]
+    return ROOT
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda o: o.stem)
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_links_point_at_something(path):
     "Relative links exist; links to our own repository name files of it, under the user that settings.ini names."
-    git_url = f"https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}"
     for link in links(path):
-        if own := re.match(r"https://(?:colab\.research\.google\.com/github|github\.com)/([\w.-]+/course_dl)(?:/(?:blob|tree)/main/(.*)|/actions/workflows/([\w.]+)(?:/badge\.svg)?|)$", link):
-            assert f"https://github.com/{own[1]}" == git_url, f"{link} is not under {git_url}"
-            if own[2]: assert (ROOT/own[2]).exists(), link
-            if own[3]: assert (ROOT/".github/workflows"/own[3]).exists(), link
-        elif not re.match(r"\w+:", link):
-            target, _, anchor = link.partition("#")
-            place = (path.parent/target).resolve() if target else path
-            assert place.exists() and place.is_relative_to(ROOT), f"{path.name} links to {link}"
-            if anchor and place.suffix == ".ipynb": assert anchor in anchors(place), f"{path.name} links to {link}"
+        if re.match(r"\w+:", link):
+            place = in_our_repository(link)
+            assert place is None or place.exists(), f"{path.name} links to {link}"
+            continue
+        target, _, heading = link.partition("#")
+        place = (path.parent/target).resolve() if target else path
+        assert place.exists() and place.is_relative_to(ROOT), f"{path.name} links to {link}"
+        if heading and place.suffix in (".ipynb", ".md"):
+            assert heading in {anchor(words) for _, words in headings(place)}, f"{path.name} links to {link}"
 
 
 def test_each_notebook_has_its_own_colab_badge(notebook):
     if notebook.stem == "index": return
-    badge = f"https://colab.research.google.com/github/{SETTINGS['user']}/{SETTINGS['repo']}/blob/main/{notebook.relative_to(ROOT).as_posix()}"
-    assert badge in read(notebook).cells[1].source
-    assert f"git+https://github.com/{SETTINGS['user']}/{SETTINGS['repo']}" in "".join(c.source for c in read(notebook).cells[2:4])
+    repository, page = f"{SETTINGS['user']}/{SETTINGS['repo']}", notebook.relative_to(ROOT).as_posix()
+    cells = read(notebook).cells
+    assert f"https://colab.research.google.com/github/{repository}/blob/main/{page}" in cells[1].source
+    assert f"git+https://github.com/{repository}" in "".join(cell.source for cell in cells[2:4])
 
 
 def test_readme_is_what_the_index_generates():
-    sys.path.insert(0, str(ROOT/"tools"))
-    from readme import readme
     assert (ROOT/"README.md").read_text(encoding="utf-8") == readme()
 
 
-def test_readme_has_every_lesson_and_command():
-    text = (ROOT/"README.md").read_text(encoding="utf-8")
-    assert all(o.name in text for o in NOTEBOOKS)
-    assert all(o in text for o in ("make run", "make test", "make lab", "make student", "make env", "make notebooks", "make docs", "make bench", "make site"))
+def test_every_lesson_and_command_is_explained():
+    "Lessons in README, what `make` can do there or, for those who change the course, in CONTRIBUTING."
+    text, more = ((ROOT/name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+    targets = re.findall(r"^(\w+):.*## ", (ROOT/"Makefile").read_text(encoding="utf-8"), re.M)
+    assert len(targets) > 9 and not [path.name for path in NOTEBOOKS if path.name not in text]
+    assert not [name for name in targets if f"make {name}" not in text+more]
 
 
-def pages(o):
+def pages(part):
     "Notebooks named in a part of `_quarto.yml`."
-    if isinstance(o, str): return [o]
-    return [page for part in (o.get("contents", []) if isinstance(o, dict) else o) for page in pages(part)]
+    if isinstance(part, str): return [part]
+    if isinstance(part, dict): part = part.get("contents", [])
+    return [page for inner in part for page in pages(inner)]
 
 
 def test_site_lists_every_notebook_once(folder=ROOT):
+    "The answers are linked from their lessons."
     site = yaml.safe_load((folder/"_quarto.yml").read_text(encoding="utf-8"))
-    assert sorted(pages(site["website"]["sidebar"])) == sorted(o.name for o in (folder/"nbs").glob("*.ipynb"))  # the answers are linked from their lessons
-    assert (folder/"nbs/_quarto.yml").resolve() == folder/"_quarto.yml"
+    assert sorted(pages(site["website"]["sidebar"])) == sorted(path.name for path in (folder/"nbs").glob("*.ipynb"))
 
 
 def test_a_broken_project_is_found(tmp_path):
@@ -149,12 +186,16 @@ def test_a_broken_project_is_found(tmp_path):
     copy_project(tmp_path)
     test_site_lists_every_notebook_once(tmp_path)
     broken = tmp_path/"nbs"/"99_broken.ipynb"
+    table = new_output("display_data", {"text/html": '<table id="T_0a1b2">'})
+    picture = new_output("display_data", {"image/png": ""})
     for cell, test in [
         (new_markdown_cell("[a](no.ipynb)"), test_links_point_at_something),
         (new_markdown_cell("[a](#no)"), test_links_point_at_something),
         (new_markdown_cell("[a](https://github.com/someone/course_dl)"), test_links_point_at_something),
+        (new_markdown_cell(f"[a]({SETTINGS['git_url']}/blob/main/no.md)"), test_links_point_at_something),
         (new_markdown_cell("![](a.png)"), test_every_picture_has_a_text),
-        (new_code_cell("plot()", outputs=[new_output("display_data", {"image/png": ""})]), test_every_picture_has_a_text),
+        (new_code_cell("table()", outputs=[table]), test_stored_tables_have_no_random_id),
+        (new_code_cell("plot()", outputs=[picture]), test_every_picture_has_a_text),
     ]:
         nbformat.write(new_notebook(cells=[cell]), broken)
         with pytest.raises(AssertionError): test(broken)
@@ -164,44 +205,101 @@ def test_a_broken_project_is_found(tmp_path):
 def dotted(module): return ".".join(module.relative_to(ROOT/"course_dl").with_suffix("").parts)
 
 
+def imported(tree, package=()):
+    "Modules that code imports, at the top or inside a function; `package` resolves the relative ones."
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import): yield from (name.name for name in node.names)
+        if not isinstance(node, ast.ImportFrom): continue
+        base = package[:len(package)+1-node.level] if node.level else ()
+        yield ".".join([*base, *filter(None, [node.module])])
+
+
 def imports(module):
-    "Modules a module of ours imports, at the top or inside a function."
     package = ["course_dl", *dotted(module).split(".")[:-1]]
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import): yield from (o.name for o in node.names)
-        if isinstance(node, ast.ImportFrom): yield ".".join([*package[:len(package)+1-node.level], node.module]) if node.level else node.module
+    return set(imported(ast.parse(module.read_text(encoding="utf-8")), package))
+
+
+def imports_of_notebook(path):
+    for cell in code(path):
+        lines = ["" if re.match(r"\s*[!%]", line) else line for line in cell.source.splitlines()]
+        yield from imported(ast.parse("\n".join(lines)))
+
+
+def normal(name): return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_whatever_is_imported_is_required_and_the_other_way_round():
+    "By modules and notebooks, whose cells run where only the package is installed."
+    names = {name for path in MODULES for name in imports(path)}
+    names |= {name for path in [*NOTEBOOKS, *CHECKS] for name in imports_of_notebook(path)}
+    tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"course_dl"}
+    packages = packages_distributions()
+    needed = {normal(packages[name][0]) for name in tops - IF_THERE}
+    required = {normal(Requirement(text).name) for text in SETTINGS["requirements"].split()}
+    assert not needed - required, "imported, but not in settings.ini"
+    assert not required - needed - set(FOR_OTHERS), "in settings.ini, but not imported"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_imports_run_in_lesson_order(module):
-    ours = {o.removeprefix("course_dl.") for o in imports(module) if o.startswith("course_dl.")}
-    assert all(LESSON_OF[o] < LESSON_OF[dotted(module)] for o in ours)
+    ours = {name.removeprefix("course_dl.") for name in imports(module) if name.startswith("course_dl.")}
+    assert all(LESSON_OF[name] < LESSON_OF[dotted(module)] for name in ours)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_fastai_is_imported_only_where_it_is_needed(module):
     needed = {"results"}
-    used = {o for o in imports(module) if o.split(".")[0] in ("fastai", "torchvision")}
+    used = {name for name in imports(module) if name.split(".")[0] in ("fastai", "torchvision")}
     assert not used or module.stem in needed, used
     assert "torchvision" not in used and "fastai.vision.all" not in used
+
+
+def public(module):
+    "Exported functions and classes of a module; commands of the command line document their options themselves."
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    exported = ast.literal_eval(assigned["__all__"])
+    for node in tree.body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name not in exported: continue
+        if isinstance(node, ast.ClassDef) or not node.decorator_list: yield node
+
+
+def parameters(node):
+    "Of a function, or of what makes an object of a class."
+    if isinstance(node, ast.ClassDef):
+        made = [part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"]
+        return parameters(made[0])[1:] if made else []
+    found = node.args
+    return [*found.posonlyargs, *found.args, *found.kwonlyargs, *filter(None, [found.vararg, found.kwarg])]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_public_functions_document_every_parameter_and_result(module):
     "Each parameter has a comment on its own line, each function a docstring; results are documented unless None."
-    source = module.read_text(encoding="utf-8").splitlines()
-    tree = ast.parse("\n".join(source))
-    exported = next(ast.literal_eval(o.value) for o in tree.body if isinstance(o, ast.Assign) and o.targets[0].id == "__all__")
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.name not in exported or node.decorator_list: continue
+    with module.open(encoding="utf-8") as file:
+        tokens = list(tokenize.generate_tokens(file.readline))
+    commented = {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
+    for node in public(module):
         assert ast.get_docstring(node), node.name
-        for arg in [*node.args.args, *node.args.kwonlyargs, *filter(None, [node.args.vararg, node.args.kwarg])]:
-            assert "#" in source[arg.lineno-1], f"{node.name}: {arg.arg} has no comment"
-        if node.returns is not None and not (isinstance(node.returns, ast.Constant) and node.returns.value is None):
-            assert "#" in source[node.returns.lineno-1], f"{node.name}: the result has no comment"
+        for parameter in parameters(node):
+            assert parameter.lineno in commented, f"{node.name}: {parameter.arg} has no comment"
+        result = getattr(node, "returns", None)
+        if result is not None and ast.unparse(result) != "None":
+            assert result.lineno in commented, f"{node.name}: the result has no comment"
 
 
-def test_settings_pin_what_the_design_needs():
-    constraints = (ROOT/"constraints.txt").read_text(encoding="utf-8")
-    assert "torch==2.13.0\n" in constraints and "torchvision==0.28.0\n" in constraints
-    assert "pkg_resources" not in (ROOT/"setup.py").read_text(encoding="utf-8")
+def test_constraints_hold_what_they_were_made_from():
+    asked, found = (
+        {line.partition(" ;")[0] for line in (ROOT/name).read_text(encoding="utf-8").splitlines() if line[:1].isalpha()}
+        for name in ("constraints.in", "constraints.txt"))
+    assert asked and asked <= found, "run `make lock`"
+    named = {normal(Requirement(line).name) for line in found}
+    wanted = (SETTINGS["requirements"] + " " + SETTINGS["dev_requirements"]).split()
+    assert {normal(Requirement(text).name) for text in wanted} <= named, "run `make lock`"
+
+
+def test_no_symlink_is_committed():
+    "Windows checks one out as a file that holds a path."
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode: pytest.skip("not a clone")
+    assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]

@@ -7,14 +7,15 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_dl.core import plot_style, seed_everything
 from course_dl.data import mnist_sample
-from course_dl.sgd import BasicOptim, threes_and_sevens, train_model
+from course_dl.sgd import BasicOptim, mnist_loss, threes_and_sevens, train_model
 from course_dl.similarity import load_digit, mean_image
 
-path = mnist_sample()
+path = mnist_sample().path
 seed_everything(0)
-loaders = [DataLoader(TensorDataset(*threes_and_sevens(path, split)), batch_size=256, shuffle=split == "train") for split in ("train", "valid")]
+loaders = [DataLoader(TensorDataset(*threes_and_sevens(path, split)), batch_size=256, shuffle=split == "train")
+           for split in ("train", "valid")]
 model = nn.Linear(784, 1).to(loaders[0].dataset.tensors[0].device)
-accuracies = train_model(model, 20, *loaders, BasicOptim(model.parameters(), lr=1.))
+accuracies = train_model(model, *loaders, mnist_loss, BasicOptim(model.parameters(), lr=1.), epochs=20)
 weights = model.weight.detach().cpu().view(28, 28)
 
 plot_style()

@@ -11,7 +11,8 @@ def block(cell) -> str:
     "Markdown for a cell: text as it is, code and its results in fences, hidden cells left out."
     if cell.cell_type == "markdown": return cell.source
     if cell.source.startswith("#| hide"): return ""
-    return "\n\n".join([f"```python\n{cell.source}\n```"] + [f"```\n{o.data['text/plain']}\n```" for o in cell.outputs if "text/plain" in o.get("data", {})])
+    results = [output.data["text/plain"] for output in cell.outputs if "text/plain" in output.get("data", {})]
+    return "\n\n".join([f"```python\n{cell.source}\n```", *(f"```\n{result}\n```" for result in results)])
 
 
 def readme() -> str:

@@ -178,7 +178,7 @@ def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
     def answer(model, epochs, train_dl, valid_dl, opt, path):
         best = None
         for _ in range(epochs):
-            row, = fit(model, 1, train_dl, valid_dl, opt)
+            row, = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)
             if best is None or better(row, best):
                 best = row
                 save_weights(model, path)
@@ -191,7 +191,7 @@ def _higher(row, best): return row["accuracy"] > best["accuracy"]
 # %% ../../nbs/checks/cnn.ipynb #ef554807
 ex = exercises.add("fit_best", reference=_best_by(_higher),
     probe=_fit_best, inputs=dict(seed=st.sampled_from([0, 12])), examples=4,
-    hints=["`fit(model, 1, ...)` trains one epoch and returns a list with one dictionary. Call it `epochs` "
+    hints=["`fit(..., epochs=1)` trains one epoch and returns a list with one dictionary. Call it `epochs` "
            "times.",
            "Keep the best accuracy so far in a variable. When an epoch beats it, `save_weights(model, path)`.",
            "After the loop, `load_weights(model, path)`."])
@@ -200,7 +200,7 @@ ex = exercises.add("fit_best", reference=_best_by(_higher),
 @ex.wrong("You keep the last epoch, good or bad. Train one epoch at a time, and save only when the accuracy has "
           "risen above the best.")
 def _only_last(model, epochs, train_dl, valid_dl, opt, path):
-    history = fit(model, epochs, train_dl, valid_dl, opt)
+    history = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs)
     save_weights(model, path)
     return history[-1]["accuracy"]
 
@@ -212,7 +212,7 @@ ex.wrong("The file holds the best weights, the model still the last ones. Load t
 def _no_copy(model, epochs, train_dl, valid_dl, opt, path):
     highest = -1
     for _ in range(epochs):
-        accuracy = fit(model, 1, train_dl, valid_dl, opt)[0]["accuracy"]
+        accuracy = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)[0]["accuracy"]
         if accuracy > highest: highest, weights = accuracy, model.state_dict()
     model.load_state_dict(weights)
     save_weights(model, path)
@@ -232,7 +232,7 @@ ex.wrong("The best weights are kept, but you return the last accuracy.",
 def _copied(model, epochs, train_dl, valid_dl, opt, path):
     models = []
     for _ in range(epochs):
-        fit(model, 1, train_dl, None, opt)
+        fit(model, train_dl, None, F.cross_entropy, opt, epochs=1)
         models.append(deepcopy(model))
     accuracies = [evaluate(o, valid_dl)["accuracy"] for o in models]
     save_weights(models[accuracies.index(max(accuracies))], path)
@@ -243,7 +243,7 @@ def _copied(model, epochs, train_dl, valid_dl, opt, path):
 def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     best = (-1, None)
     for _ in range(epochs):
-        row = fit(model, 1, train_dl, valid_dl, opt)[-1]
+        row = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)[-1]
         best = max(best, (row["accuracy"], [p.detach().clone() for p in model.parameters()]), key=lambda o: o[0])
     with torch.no_grad():
         for p, kept in zip(model.parameters(), best[1]): p.copy_(kept)

@@ -33,7 +33,7 @@ def _learner(cbs, scale=1., loss_fn=F.mse_loss):
     with torch.no_grad():
         for p in model.parameters(): p.fill_(0.1)
     opt = torch.optim.SGD([dict(params=[model.weight]), dict(params=[model.bias])], lr=0.05)
-    return _Learner(model, batches[:4], batches[4:], opt, loss_fn, cbs=cbs)
+    return _Learner(model, batches[:4], batches[4:], loss_fn, opt, cbs=cbs)
 
 def _weights(learn): return torch.cat([p.detach().flatten() for p in learn.model.parameters()])
 

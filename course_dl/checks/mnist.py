@@ -288,7 +288,7 @@ _good = np.concatenate([_flat, _fall, _rise])
 
 # %% ../../nbs/checks/mnist.ipynb #020cedc5
 ex = exercises.add("rate_finder", reference=_drawn(_rates, _good), probe=_rate_finder,
-    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(xb, yb, net, lr=lr)` returns the loss.",
+    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(net, xb, yb, lr=lr)` returns the loss.",
            "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, "
            "smooth(losses, 0.9))`."])
 

@@ -331,8 +331,8 @@ def _drawn(x, y, xlabel="images", ylabel="distance", scale="log"):
 _sizes = np.array([1., 4, 16, 64, 256, 1024])
 
 ex = exercises.add("batch_noise", reference=_drawn(_sizes, _sizes**-0.5), probe=_batch_noise,
-    hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(x_train[rows], y_train[rows], "
-           "model, bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.",
+    hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(model, x_train[rows], "
+           "y_train[rows], bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.",
            "The distance is `(gradient - exact).norm()`. Average it over 20 draws or more for each size.",
            "`fig, ax = plt.subplots()`, then `ax.loglog(sizes, distances, \"o\")` and labels for both axes."])
 

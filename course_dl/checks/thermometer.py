@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
-from ..thermometer import dloss, linear_model, mse_loss, thermometer_data
+from ..sgd import mse
+from ..thermometer import dloss, linear_model, thermometer_data
 
 # %% ../../nbs/checks/thermometer.ipynb #19ef5cfc
 exercises = Exercises("thermometer")
@@ -148,7 +149,7 @@ def _(x, y, params, lr): return params.copy_(_step(x, y, params, lr))
 @ex.also
 def _step_autograd(x, y, params, lr):
     params = params.clone().requires_grad_()
-    mse_loss(_parabola(x, params), y).backward()
+    mse(_parabola(x, params), y).backward()
     return params - lr*params.grad
 
 @ex.also
@@ -236,7 +237,7 @@ def _losses(judge):
     keeps = [torch.tensor([i not in pair for i in range(11)]) for pair in combinations(range(11), 2)]
     return np.sort([judge(fit(x[keep], y[keep]), fit(x, y), x, y, keep).item() for keep in keeps])
 
-def _on(line, x, y): return mse_loss(linear_model(x, *line), y)
+def _on(line, x, y): return mse(linear_model(x, *line), y)
 
 _right = _losses(lambda line, full, x, y, keep: _on(line, x[~keep], y[~keep]))
 _leaky = _losses(lambda line, full, x, y, keep: _on(full, x[~keep], y[~keep]))

@@ -1,0 +1,79 @@
+"What the tests share: the project's settings, its notebooks, and processes of their own."
+import os
+import re
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = ConfigParser()
+SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
+SETTINGS = SETTINGS["DEFAULT"]
+NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
+CHECKS = sorted((ROOT/"nbs/checks").glob("*.ipynb"))  # the answers, one notebook for each lesson
+
+
+def module_name(notebook): return re.sub(r"^\d+_", "", notebook.stem)
+
+
+LESSONS = [path for path in NOTEBOOKS if (ROOT/"nbs/checks"/f"{module_name(path)}.ipynb") in CHECKS]
+
+
+@cache
+def _read(path, modified): return nbformat.read(path, as_version=4)
+
+
+def read(path):
+    "A notebook, which the caller may change; many tests read each, so it is parsed once."
+    return deepcopy(_read(path, path.stat().st_mtime_ns))
+
+
+def markdown(path):
+    "The text of a notebook or a Markdown file."
+    if path.suffix != ".ipynb": return path.read_text(encoding="utf-8")
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def prose(path):
+    "The text without its code."
+    return re.sub(r"```.*?```|`[^`]*`", "", markdown(path), flags=re.S)
+
+
+def headings(path):
+    "Level and words of each heading."
+    text = re.sub(r"```.*?```", "", markdown(path), flags=re.S)
+    return [(len(marks), words) for marks, words in re.findall(r"^(#+) (.+)$", text, re.M)]
+
+
+def anchor(heading):
+    "Where a link to a heading leads, on GitHub, in Jupyter and on the site."
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def copy_project(folder):
+    "A copy of what nbdev and setuptools work on, so that the tests change nothing here."
+    ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    for name in ("nbs", "course_dl"): shutil.copytree(ROOT/name, folder/name, symlinks=True, ignore=ignore)
+    for path in ROOT.glob("*.*"):
+        if path.is_file() and not path.name.startswith("."): shutil.copy(path, folder/path.name)
+    shutil.copy(ROOT/"LICENSE", folder/"LICENSE")
+    return folder
+
+
+def run(*command, cwd=ROOT.anchor, timeout=120, **env):
+    "Run a command and return what it printed; what it prints as errors is shown where it fails."
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=timeout, cwd=cwd,
+                          env={**os.environ, **env})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def run_python(code, timeout=120, **env):
+    "Run `code` in a fresh Python outside the repository and return what it printed."
+    return run(sys.executable, "-c", code, timeout=timeout, **env)
