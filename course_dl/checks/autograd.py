@@ -202,19 +202,21 @@ ex.hint("Two loops: the first finds all nodes behind `end` and counts, the secon
 # %% ../../nbs/checks/autograd.ipynb #97683047
 @ex.wrong("You list a node as soon as you meet it. It has to wait until all its users are listed.")
 def _as_met(end):
-    found = [end]
-    for node in found: found += [source for source in dict.fromkeys(_sources(node)) if source not in found]
+    found, met = [end], {end}
+    for node in found:
+        found += [source for source in dict.fromkeys(_sources(node)) if source not in met]
+        met.update(_sources(node))
     return found
 
 @ex.wrong("You dive down one way to its end, past users that are not listed yet. Count, and wait for 0.")
 def _diving(end):
-    waiting, order = [end], []
+    waiting, order = [end], {}
     while waiting:
         node = waiting.pop()
         if node in order: continue
-        order.append(node)
+        order[node] = True
         waiting += _sources(node)
-    return order
+    return list(order)
 
 @ex.wrong("A node comes once for each way that leads to it. It must come once.")
 def _every_way(end):
