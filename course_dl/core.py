@@ -138,8 +138,11 @@ def plot_curves(
     for label, values in curves.items():
         x, y = values if isinstance(values, tuple) else (range(1, len(values)+1), values)
         ax.plot(*(torch.as_tensor(o).detach().cpu() for o in (x, y)), label=label, **kwargs)
-        if not isinstance(values, tuple) and "x" not in log: ax.xaxis.get_major_locator().set_params(integer=True)
+        if not isinstance(values, tuple) and ax.get_xscale() == "linear":
+            ax.xaxis.get_major_locator().set_params(integer=True)
     for axis in log: ax.set(**{f"{axis}scale": "log"})
+    counted = any(not isinstance(values, tuple) for values in curves.values())
+    if counted and ax.get_xscale() == "linear": ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(ax.get_legend_handles_labels()[1]) > 1: ax.legend()
     return ax
