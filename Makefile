@@ -46,11 +46,11 @@ docs: _docs/index.html ## turn the notebooks and their stored outputs into a sit
 
 _docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
 	@rm -rf build/site
-	$(BIN)/sphinx-build -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
 	@rm -rf _docs && mv build/site/html _docs
 
 quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
-	$(BIN)/python docs/quarto.py
+	$(BIN)/python -m docs.quarto
 
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000

@@ -31,7 +31,7 @@ def doctor_command():
         from course_dl.data import DataError, data_status
         for data in data_status():
             if data["source"]: report.append(_line(data["name"], f"real, from {data['source']}"))
-            else: report.append(_line(data["name"], "not on this machine; embedded sample", "course_dl data --fetch", "note"))
+            else: report.append(_line(data["name"], "not here; embedded sample", "course_dl data --fetch", "note"))
     except ImportError: pass # the line of the missing package says so
     except DataError as e: report.append(_line("data", str(e), "unset COURSE_DL_DATA, or name a good mirror"))
     for line in report:
@@ -70,7 +70,7 @@ def run_command(
     lessons:list[str]=typer.Argument(None, help="Pages such as sgd or 03_sgd, answers such as checks/sgd; "
                                                 "all pages unless given."),
     slow:bool=typer.Option(False, "--slow", help="Run cells marked slow too."),
-    store:bool=typer.Option(False, "--store", help="Write the outputs into the notebooks, answers too (real data only)."),
+    store:bool=typer.Option(False, "--store", help="Write the outputs into the notebooks (real data only)."),
     again:bool=typer.Option(False, "--again", help="Run pages too that went well before and have not changed."),
     jobs:int=typer.Option(0, "--jobs", "-j", min=0, help="How many at a time; unless given, one a core, 4 at most."),
 ):
@@ -90,7 +90,7 @@ def run_command(
 # %% ../nbs/30_cli.ipynb #1e0fe38b
 @app.command("results")
 def results_command(
-    seeds:int=typer.Option(0, "--seeds", min=0, help="Measure again over this many seeds; 0 shows what was measured before."),
+    seeds:int=typer.Option(0, "--seeds", min=0, help="Measure again over this many seeds; 0 shows the last time."),
 ):
     "Show the table of claimed and measured figures, or measure it again."
     from course_dl.results import results_table

@@ -127,7 +127,7 @@ def plot_curves(
     ax=None,        # matplotlib axes to draw on; new ones unless given
     **kwargs,       # passed to `Axes.plot`, for example `marker`
 ):                  # the axes
-    """Draw curves over one axis, with a legend if there are two or more.
+    """Draw curves over one axis, with a legend once there are two; it leaves out labels that begin with "_".
 
     Raises `ValueError` for no curves and for axes other than x and y."""
     import matplotlib.pyplot as plt
@@ -138,9 +138,13 @@ def plot_curves(
     for label, values in curves.items():
         x, y = values if isinstance(values, tuple) else (range(1, len(values)+1), values)
         ax.plot(*(torch.as_tensor(o).detach().cpu() for o in (x, y)), label=label, **kwargs)
+        if not isinstance(values, tuple) and ax.get_xscale() == "linear":
+            ax.xaxis.get_major_locator().set_params(integer=True)
     for axis in log: ax.set(**{f"{axis}scale": "log"})
+    counted = any(not isinstance(values, tuple) for values in curves.values())
+    if counted and ax.get_xscale() == "linear": ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if len(curves) > 1: ax.legend()
+    if len(ax.get_legend_handles_labels()[1]) > 1: ax.legend()
     return ax
 
 # %% ../nbs/00_core.ipynb #c0a51e06

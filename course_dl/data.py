@@ -7,15 +7,29 @@ __all__ = ['DataError', 'read_idx', 'read_mnist_pickle', 'cache_folder', 'data_s
            'digit_images', 'DigitFolder', 'ImageData', 'mnist_sample', 'mnist', 'fashion_mnist']
 
 # %% ../nbs/01_data.ipynb #8db71852
-import codecs, gzip, hashlib, io, os, pickle, struct, tarfile, tempfile, time, warnings, zlib
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import tarfile
+import tempfile
+import time
+import warnings
+import zlib
 from collections import namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+from .core import Said
+
+if TYPE_CHECKING: from torch import Tensor # torch takes long to load, and is not needed to find the files
 
 # %% ../nbs/01_data.ipynb #d1764296
 _idx_types = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -35,8 +49,9 @@ def _unzip(path:Path)->bytes:
     if len(raw) > _largest: raise DataError(f"{path}: holds more than {_largest:,} bytes")
     return raw
 
-def _parse_idx(raw:bytes, name:str)->Tensor:
+def _parse_idx(raw:bytes, name:str)->"Tensor":
     "The numbers in the content of an IDX file, which an error calls `name`."
+    import torch
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _idx_types:
         raise DataError(f"{name}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}, "
                         f"expected 00 00, a type of {sorted(_idx_types)} and the number of axes")
@@ -51,7 +66,7 @@ def _parse_idx(raw:bytes, name:str)->Tensor:
 
 def read_idx(
     path:Path, # an IDX file, compressed with gzip or not
-)->Tensor:     # its numbers, in the shape and type the header names
+)->"Tensor":   # its numbers, in the shape and type the header names
     """Read a file in MNIST's IDX format.
 
     Raises `DataError` for a wrong magic number, a wrong length, a truncated gzip file and a file that cannot be read.
@@ -59,10 +74,9 @@ def read_idx(
     return _parse_idx(_unzip(path), str(path))
 
 # %% ../nbs/01_data.ipynb #36d66ec8
-_make_array, _, _ = np.zeros(1).__reduce__() # what NumPy's own pickles call
-_make_view, *_ = np.zeros(1).__reduce_ex__(5)
-_make_scalar, _ = np.float32(0).__reduce__()
-_allowed = {o.__name__: o for o in (np.ndarray, np.dtype, codecs.encode, _make_array, _make_view, _make_scalar)}
+# What the pickles of NumPy's arrays call, by name: three of them NumPy tells only when it pickles
+_makers = [np.zeros(1).__reduce__()[0], np.zeros(1).__reduce_ex__(5)[0], np.float32(0).__reduce__()[0]]
+_allowed = {o.__name__: o for o in (np.ndarray, np.dtype, codecs.encode, *_makers)}
 
 class _ArrayUnpickler(pickle.Unpickler):
     "Unpickle NumPy arrays and plain containers, nothing else."
@@ -76,6 +90,7 @@ def read_mnist_pickle(
     """Read the classic pickled MNIST, allowing NumPy arrays only.
 
     Raises `DataError` for a pickle that asks for anything else, and for one that holds no three pairs of arrays."""
+    import torch
     content = io.BytesIO(_unzip(path))
     try: parts = [tuple(map(torch.tensor, pair)) for pair in _ArrayUnpickler(content, encoding="latin1").load()]
     except DataError as e: raise DataError(f"{path}: {e}") from None
@@ -164,7 +179,8 @@ def _get_content(url:str, part:str, store)->None:
 
 def _download(name:str)->str:
     "Fetch the files of a data set that the cache lacks; the host they came from."
-    import pooch, requests
+    import pooch
+    import requests
     dataset, errors = _datasets[name], []
     for base in dataset.mirrors:
         store = pooch.create(cache_folder()/dataset.folder, base, urls={Path(o).stem: base + o for o in dataset.files},
@@ -205,10 +221,11 @@ def _load(name:str)->tuple:
 # %% ../nbs/01_data.ipynb #192ac610
 def read_images(
     folder:Path, # holds PNG images of one size, all gray or all in color
-)->Tensor:       # their pixels in the order of the file names, uint8 (n, height, width) or (n, height, width, channels)
+)->"Tensor":     # their pixels in the order of the file names, uint8 (n, height, width) or (n, height, width, channels)
     """Read all images of a folder.
 
     Raises `FileNotFoundError` where there is no PNG file."""
+    import torch
     from PIL.PngImagePlugin import PngImageFile
     files = sorted(Path(folder).glob("*.png"))
     if not files: raise FileNotFoundError(f"folder must hold PNG images, got {folder}, which has none")
@@ -216,8 +233,9 @@ def read_images(
 
 def digit_images(
     folder:Path, # holds PNG images of one size, such as `train/3` of the MNIST sample
-)->Tensor:       # what `read_images` gives
+)->"Tensor":     # what `read_images` gives
     "Images of a folder; those of the MNIST sample come from the pixels kept when it was unpacked."
+    import torch
     folder = Path(folder).absolute()
     for kept in folder.parent.parent.parent.glob(f"pixels-{folder.parent.name}-{folder.name}-*"):
         pixels = np.fromfile(kept, np.uint8)
@@ -252,6 +270,7 @@ def _build_sample(name:str, fill)->Path:
 # %% ../nbs/01_data.ipynb #8fad1a78
 def _digits()->tuple:
     "scikit-learn's digits in MNIST's form, split before they are augmented: what `ImageData` begins with."
+    import torch
     from PIL import Image
     from sklearn.datasets import load_digits
     digits = load_digits()
@@ -286,12 +305,12 @@ class _Source:
     def real(self)->bool:
         "Whether these are the real data, for which the figures in the text hold."
         return self.source != "embedded"
-    def __repr__(self):
-        if self.real: return f"Data: {self.title} (real, from {self.source})"
-        return "Data: embedded sample (1,797 digits); figures differ from the text"
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        said = dict(kind="Data", text=repr(self).removeprefix("Data: "), real=self.real, source=self.source)
-        return {"text/plain": repr(self), "application/vnd.course-dl+json": said}
+    def _said(self)->Said:
+        text = "embedded sample (1,797 digits); figures differ from the text"
+        if self.real: text = f"{self.title} (real, from {self.source})"
+        return Said("Data", text, dict(real=self.real, source=self.source))
+    def __repr__(self): return repr(self._said())
+    def _repr_mimebundle_(self, include=None, exclude=None): return self._said()._repr_mimebundle_()
 
 @dataclass(repr=False)
 class DigitFolder(_Source):
@@ -301,10 +320,10 @@ class DigitFolder(_Source):
 @dataclass(repr=False)
 class ImageData(_Source):
     "Images and labels for training and testing, and where they come from."
-    x_train:Tensor # training images, uint8 (n, 28, 28), 0 to 255
-    y_train:Tensor # their labels, int64 (n,), indices into `classes`
-    x_test:Tensor  # test images, like `x_train`
-    y_test:Tensor  # their labels
+    x_train:"Tensor" # training images, uint8 (n, 28, 28), 0 to 255
+    y_train:"Tensor" # their labels, int64 (n,), indices into `classes`
+    x_test:"Tensor"  # test images, like `x_train`
+    y_test:"Tensor"  # their labels
     classes:list   # name of each class
 
 def mnist_sample(

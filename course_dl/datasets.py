@@ -20,7 +20,9 @@ class Stream(IterableDataset):
         items:Iterable,   # what to serve; worker processes need it picklable
         split:bool=True,  # whether workers share the items; otherwise each serves them all
     ):
-        if isinstance(items, Iterator): raise TypeError(f"items must be iterable more than once, like a list, got {type(items).__name__}")
+        if isinstance(items, Iterator):
+            raise TypeError("items must be iterable more than once, like a list, "
+                            f"got {type(items).__name__}")
         self.items, self.split = items, split
 
     def __iter__(self)->Iterator: # the items this worker serves; all of them where there are no workers
@@ -54,11 +56,15 @@ class TensorLoader:
     def __iter__(self)->Iterator: # tuples of tensors, each of shape (bs, ...)
         tensors, n = self.dataset.tensors, len(self.dataset)
         if self.shuffle:
-            order = torch.randperm(n, generator=self.generator)[:len(self)*self.bs].to(tensors[0].device)
-            several = self.bs*max(1, 512//self.bs)  # one call for each tensor fetches some small batches
-            for i in range(0, len(order), several): yield from zip(*(t.index_select(0, order[i:i+several]).split(self.bs) for t in tensors))
+            order = torch.randperm(n, generator=self.generator)[:len(self)*self.bs]
+            order = order.to(tensors[0].device)
+            several = self.bs*max(1, 512//self.bs)  # rows to fetch in one call
+            for i in range(0, len(order), several):
+                fetched = (t.index_select(0, order[i:i+several]) for t in tensors)
+                yield from zip(*(t.split(self.bs) for t in fetched))
         else:
-            for i in range(0, len(self)*self.bs, self.bs): yield tuple(t[i:i+self.bs] for t in tensors)
+            for i in range(0, len(self)*self.bs, self.bs):
+                yield tuple(t[i:i+self.bs] for t in tensors)
 
     def to(self,
         device:torch.device, # where the tensors shall live
@@ -71,5 +77,6 @@ class TensorLoader:
         **kwargs, # arguments to change: `bs`, `shuffle`, `drop_last`, `generator`
     ): # another `TensorLoader` over the same tensors
         "Copy this loader with some of its arguments changed."
-        old = dict(bs=self.bs, shuffle=self.shuffle, drop_last=self.drop_last, generator=self.generator)
+        old = dict(bs=self.bs, shuffle=self.shuffle, drop_last=self.drop_last,
+                   generator=self.generator)
         return type(self)(*self.dataset.tensors, **(old | kwargs))

@@ -145,14 +145,14 @@ def main(
     train, valid = (tuple(o.cpu() for o in threes_and_sevens(sample.path, split)) for split in ("train", "valid"))
     seed_everything(args.seed)
     model = deep_net() if args.deep else nn.Linear(784, 1)
-    try: result = train_distributed(model, train, valid, bce_loss, args.lr, args.bs, args.epochs, args.seed)
+    try: report = train_distributed(model, train, valid, bce_loss, args.lr, args.bs, args.epochs, args.seed)
     finally:
         if torch.distributed.is_initialized(): torch.distributed.destroy_process_group()
     if not first: return
-    result["params"] = torch.cat([p.detach().cpu().flatten() for p in model.parameters()]).tolist()
-    if args.out: args.out.write_text(json.dumps(result), encoding="utf-8")
-    print(f"processes {result['processes']}, batch {args.bs} each, loss {result['losses'][-1]:.4f}, "
-          f"accuracy {result['accuracies'][-1]:.4f} over {result['validated']} samples, {min(result['seconds']):.2f} s an epoch")
+    report["params"] = torch.cat([p.detach().cpu().flatten() for p in model.parameters()]).tolist()
+    if args.out: args.out.write_text(json.dumps(report), encoding="utf-8")
+    print(f"processes {report['processes']}, batch {args.bs} each, loss {report['losses'][-1]:.4f}, "
+          f"accuracy {report['accuracies'][-1]:.4f} over {report['validated']} samples, {min(report['seconds']):.2f} s an epoch")
 
 # %% ../nbs/11_distributed.ipynb #3623f0fc
 if __name__ == "__main__" and "__file__" in globals(): main()

@@ -67,8 +67,11 @@ class MultilayerPerceptron(nn.Module):
         act:Callable=torch.relu,  # what each hidden value goes through
     ):
         super().__init__()
-        if min(n_in, n_hidden, n_out) < 1: raise ValueError(f"sizes must be 1 or more, got {n_in}, {n_hidden} and {n_out}")
-        self.fc1, self.act, self.fc2 = nn.Linear(n_in, n_hidden), act, nn.Linear(n_hidden, n_out)
+        if min(n_in, n_hidden, n_out) < 1:
+            raise ValueError("sizes must be 1 or more, "
+                             f"got {n_in}, {n_hidden} and {n_out}")
+        self.fc1, self.act = nn.Linear(n_in, n_hidden), act
+        self.fc2 = nn.Linear(n_hidden, n_out)
 
     def forward(self,
         x:Tensor, # inputs, shape (n, n_in)
@@ -89,8 +92,11 @@ class SimpleNet(nn.Module):
     )->Tensor:    # logits, shape (n, 2)
         "Logits of each sample; samples of another size raise `ValueError`."
         x = x.flatten(1)
-        if x.shape[1] != 2048: raise ValueError(f"each sample must hold 2048 numbers, got {x.shape[1]}")
-        return self.fc3(self.relu2(self.fc2(self.relu1(self.fc1(x)))))
+        if x.shape[1] != 2048:
+            raise ValueError(f"each sample must hold 2048 numbers, got {x.shape[1]}")
+        x = self.relu1(self.fc1(x))
+        x = self.relu2(self.fc2(x))
+        return self.fc3(x)
 
 # %% ../nbs/07_perceptron.ipynb #4e5ccd11
 def describe(
@@ -99,17 +105,20 @@ def describe(
 ):                   # a pandas `DataFrame` with columns `layer`, `type`, `input`, `output` (shapes) and `parameters` (how many)
     "Send a batch through a model in evaluation mode and list the layers it meets, in order."
     import pandas as pd
-    rows, hooks, training = [], [], model.training
+    rows, hooks = [], []
+    modes = [(layer, layer.training) for layer in model.modules()]
     def watch(name):
         def hook(layer, inputs, output):
             n_params = sum(p.numel() for p in layer.parameters())
-            rows.append((name, type(layer).__name__, tuple(inputs[0].shape), tuple(output.shape), n_params))
+            shapes = tuple(inputs[0].shape), tuple(output.shape)
+            rows.append((name, type(layer).__name__, *shapes, n_params))
         return hook
     try:
         for name, layer in model.named_modules():
-            if not list(layer.children()): hooks.append(layer.register_forward_hook(watch(name)))
+            if not list(layer.children()):
+                hooks.append(layer.register_forward_hook(watch(name)))
         with torch.no_grad(): model.eval()(xb)
     finally:
         for hook in hooks: hook.remove()
-        model.train(training)
+        for layer, training in modes: layer.training = training
     return pd.DataFrame(rows, columns=["layer", "type", "input", "output", "parameters"])

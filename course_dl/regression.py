@@ -37,7 +37,8 @@ class VectorialDataset(Dataset):
         y:Tensor, # targets, shape (n, outputs); kept, not copied
     ):
         if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
-            raise ValueError(f"x and y must have shapes (n, features) and (n, outputs), got {tuple(x.shape)} and {tuple(y.shape)}")
+            raise ValueError("x and y must have shapes (n, features) and (n, outputs), "
+                             f"got {tuple(x.shape)} and {tuple(y.shape)}")
         self.x, self.y = x, y
 
     def __len__(self
@@ -59,8 +60,11 @@ class LinearModel(nn.Module):
         n_out:int=1, # numbers in a row of the output, 1 or more
     ):
         super().__init__()
-        if n_in < 1 or n_out < 1: raise ValueError(f"n_in and n_out must be 1 or more, got {n_in} and {n_out}")
-        self.W, self.b = nn.Parameter(torch.empty(n_out, n_in)), nn.Parameter(torch.empty(n_out))
+        if n_in < 1 or n_out < 1:
+            raise ValueError("n_in and n_out must be 1 or more, "
+                             f"got {n_in} and {n_out}")
+        self.W = nn.Parameter(torch.empty(n_out, n_in))
+        self.b = nn.Parameter(torch.empty(n_out))
         self.reset()
 
     @torch.no_grad()
@@ -84,8 +88,12 @@ def loss_surface(
     """Mean squared error of every line with a slope from `w` and an offset from `b`.
 
     Raises `ValueError` for axes that are not rows of numbers, and unless `x` and `y` hold equally many points."""
-    if w.ndim != 1 or b.ndim != 1: raise ValueError(f"w and b must have one axis each, got shapes {tuple(w.shape)} and {tuple(b.shape)}")
-    if x.numel() != y.numel(): raise ValueError(f"x and y must hold equally many points, got {x.numel()} and {y.numel()}")
+    if w.ndim != 1 or b.ndim != 1:
+        raise ValueError("w and b must have one axis each, "
+                         f"got shapes {tuple(w.shape)} and {tuple(b.shape)}")
+    if x.numel() != y.numel():
+        raise ValueError("x and y must hold equally many points, "
+                         f"got {x.numel()} and {y.numel()}")
     preds = w[:, None]*x.flatten() + b[:, None, None]
     return (preds-y.flatten()).square().mean(-1)
 
@@ -100,17 +108,23 @@ def descend(
 
     Raises `ValueError` for no epochs, an epoch without batches, and an optimizer of other parameters."""
     if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
-    held, params = {id(p) for group in opt.param_groups for p in group["params"]}, list(model.parameters())
-    if not all(id(p) in held for p in params): raise ValueError("opt must hold the parameters of model, got an optimizer of others")
+    params = list(model.parameters())
+    held = {id(p) for group in opt.param_groups for p in group["params"]}
+    if not all(id(p) in held for p in params):
+        raise ValueError("opt must hold the parameters of model, "
+                         "got an optimizer of others")
     history = []
     for epoch in range(epochs):
         steps = len(history)
         for xb, yb in batches:
             loss = mse(model(xb), yb)
-            history.append(torch.cat([p.detach().flatten() for p in params] + [loss.detach()[None]]).cpu())
+            place = [o.detach().flatten() for o in (*params, loss)]
+            history.append(torch.cat(place).cpu())
             if not loss.isfinite(): return torch.stack(history)
             opt.zero_grad()
             loss.backward()
             opt.step()
-        if len(history) == steps: raise ValueError(f"batches must hold at least one batch, got none in epoch {epoch}")
+        if len(history) == steps:
+            raise ValueError("batches must hold at least one batch, "
+                             f"got none in epoch {epoch}")
     return torch.stack(history)

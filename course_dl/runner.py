@@ -123,7 +123,7 @@ def run_lesson(
     return dict(name=page_name(path), seconds=time.time()-start, data=_texts(data),
                 result=_texts(_said(cells, "Result")), error=error)
 
-# %% ../nbs/31_runner.ipynb #33d2fa6b
+# %% ../nbs/31_runner.ipynb #ed7fe129
 def _surroundings(
 )->str: # text that changes when the package, the data, the graphics cards or what is installed changes
     "What every lesson's run depends on."
@@ -160,7 +160,6 @@ def _remember(
     "Remember a lesson that went well; where that is impossible, do without."
     from course_dl.data import DataError, cache_folder
     with suppress(OSError, DataError):
-        cache_folder().mkdir(parents=True, exist_ok=True)
         _write_whole(cache_folder()/"runs.json", json.dumps(_remembered() | {name: [state, said]}).encode())
 
 # %% ../nbs/31_runner.ipynb #10d48de7

@@ -52,7 +52,8 @@ def _check_shapes(
 )->None:
     "Refuse shapes that broadcasting would silently combine."
     if preds.shape != targets.shape:
-        raise ValueError(f"predictions and targets must have the same shape, got {tuple(preds.shape)} and {tuple(targets.shape)}")
+        raise ValueError("predictions and targets must have the same shape, "
+                         f"got {tuple(preds.shape)} and {tuple(targets.shape)}")
 
 def mse(
     preds:Tensor,   # predictions, any shape
@@ -101,7 +102,7 @@ def init_params(
     """Draw parameters from a normal distribution around 0.
 
     Raises `ValueError` for a negative `std`."""
-    if std < 0: raise ValueError(f"std must be 0 or above, got {std}")
+    if not std >= 0: raise ValueError(f"std must be 0 or above, got {std}")
     return (torch.randn(size)*std).to(default_device()).requires_grad_()
 
 def linear1(

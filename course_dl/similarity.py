@@ -44,7 +44,9 @@ def _check_floats(
 )->None:
     "Refuse integer pixels, whose differences wrap around."
     for t in (a, b):
-        if not t.is_floating_point(): raise TypeError(f"images must hold floats, got {t.dtype}: use images.float()/255")
+        if not t.is_floating_point():
+            raise TypeError(f"images must hold floats, got {t.dtype}: "
+                            "use images.float()/255")
 
 # %% ../nbs/02_similarity.ipynb #d8c7fa77
 def l1_distance(

@@ -68,10 +68,13 @@ def grad_fn(
     return torch.stack([(dl*dmodel_dw(x, w, b)).sum(), (dl*dmodel_db(x, w, b)).sum()])
 
 # %% ../nbs/04_thermometer.ipynb #692d4e64
-def _check_loop(params, epochs, lr=1.):
+def _check_loop(params, epochs):
     if params.shape != (2,) or not params.is_floating_point():
-        raise ValueError(f"params must be w and b as floats, shape (2,), got {params.dtype}, shape {tuple(params.shape)}")
+        raise ValueError("params must be w and b as floats, shape (2,), "
+                         f"got {params.dtype}, shape {tuple(params.shape)}")
     if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
+
+def _check_lr(lr):
     if not lr > 0: raise ValueError(f"lr must be above 0, got {lr}")
 
 # %% ../nbs/04_thermometer.ipynb #389ccdae
@@ -85,7 +88,8 @@ def training_loop(
     """Descend on the mean squared error with gradients by hand; stop at a loss that is not finite.
 
     Raises `ValueError` for parameters that are not two floats, a learning rate of 0 or less and no epochs."""
-    _check_loop(params, epochs, lr)
+    _check_loop(params, epochs)
+    _check_lr(lr)
     params, history = params.detach(), []
     for epoch in range(epochs):
         loss = mse(linear_model(x, *params), y)
@@ -117,7 +121,8 @@ def training_loop_autograd(
     """Descend on the mean squared error with PyTorch's gradients; stop at a loss that is not finite.
 
     Raises `ValueError` for parameters that are not two floats, a learning rate of 0 or less and no epochs."""
-    _check_loop(params, epochs, lr)
+    _check_loop(params, epochs)
+    _check_lr(lr)
     params, history = params.detach().clone().requires_grad_(), []
     for epoch in range(epochs):
         loss = mse(linear_model(x, *params), y)

@@ -1,139 +1,60 @@
-"How Sphinx builds the site from the folder above: what it reads, how it looks, and the API reference."
-import ast
+"How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
 import inspect
 import json
 import re
 import sys
-from base64 import b64decode
-from configparser import ConfigParser
-from io import BytesIO
 from operator import attrgetter
-from os.path import relpath
-from pathlib import Path
 
 import yaml
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would build a grammar of web addresses, for seconds
-sys.path[:0] = [str(ROOT/"docs"), str(ROOT)]
-import lesson
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from fastcore.docments import docments
 from nbformat.v4 import new_markdown_cell
-from PIL import Image
 from sphinx.util import logging
 
-from course_dl._modidx import d as index_of_symbols
+from docs import lesson
+from docs.lesson import BLOB, ROOT, SETTINGS
 
-settings = ConfigParser()
-settings.read(ROOT/"settings.ini", encoding="utf-8")
-settings = settings["DEFAULT"]
-sidebar = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
-sections = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in sidebar if isinstance(o, dict)}
-sections["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+globals().update(yaml.safe_load((ROOT/"docs"/"sphinx.yml").read_text(encoding="utf-8")))
+project, author, copyright = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["copyright"]
+SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
+SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PATHS = {lesson.page_of(path): path for paths in [["nbs/index.ipynb"], *SECTIONS.values()] for path in paths}
 
-project, author, copyright = settings["lib_name"], settings["author"], settings["copyright"]
-blob = f"{settings['git_url']}/blob/{settings['branch']}"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages", "sphinx.ext.linkcode", "sphinx_copybutton", "sphinx_design"]
-root_doc = "index"
-include_patterns = ["nbs/index.ipynb", "nbs/checks/*.ipynb", *(path for paths in sections.values() for path in paths)]
-exclude_patterns = [".*", "**/.*", "_docs", "_proc", "build", "images", "*.json", "*.yml", "*.css"]
-nb_custom_formats = {".ipynb": ["lesson.read", {}]}
-nb_execution_mode = "off"
-nb_merge_streams = True
-highlight_language = "none"  # code without a word on its language stays plain
-myst_enable_extensions = ["dollarmath", "colon_fence"]
-myst_heading_anchors = 4
-copybutton_exclude = ".linenos, .gp, .go"
-html_theme = "pydata_sphinx_theme"
-html_title = settings["title"]
-html_static_path = ["_static"]
-html_css_files = ["site.css"]
-html_js_files = [("site.js", {"defer": "defer"})]
-html_favicon = "_static/favicon.svg"
-html_search_scorer = str(ROOT/"docs/_static/scorer.js")
-default_role = "py:obj"
-autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
-autodoc_inherit_docstrings = False
-autodoc_preserve_defaults = True
-python_use_unqualified_type_names = True
-add_module_names = False
-toc_object_entries_show_parents = "hide"
+include_patterns = [*PATHS.values(), "nbs/checks/*.ipynb"]
+html_title = SETTINGS["title"]
 html_extra_path = [str(ROOT/"nbs")]  # the notebooks, to download
-html_domain_indices = False
-html_copy_source = False
-html_use_index = False
-html_show_sphinx = False
-html_math_renderer = "mathml"
-templates_path = ["_templates"]
-html_sidebars = {"**": ["contents.html"]}
-html_context = {"default_mode": "auto"}
+html_search_scorer = str(ROOT/"docs"/"_static"/"scorer.js")
 html_theme_options = dict(
-    search_as_you_type=True, logo={"text": settings["title"]}, navbar_center=[],
-    navbar_end=["theme-switcher", "navbar-icon-links"],
-    icon_links=[dict(name="GitHub", url=settings["git_url"], icon="fa-brands fa-github")],
+    search_as_you_type=True, search_bar_text="Search the course", logo={"text": html_title}, navbar_center=[],
+    navbar_end=["theme-switcher", "navbar-icon-links"], back_to_top_button=False, show_toc_level=2,
+    icon_links=[dict(name="GitHub", url=SETTINGS["git_url"], icon="fa-brands fa-github")],
     secondary_sidebar_items=["page-toc", "page-tools"], article_header_start=[], article_footer_items=["last-run"],
-    footer_start=["copyright"], footer_end=[], show_toc_level=2, back_to_top_button=False,
-    search_bar_text="Search the course")
+    footer_start=["copyright"], footer_end=[])
+
+NOTEBOOKS = {page: lesson.read((ROOT/path).read_text(encoding="utf-8")) for page, path in PATHS.items()
+             if path.endswith(".ipynb")}
+CODE = {page: "\n".join(o.source for o in nb.cells if o.cell_type == "code") for page, nb in NOTEBOOKS.items()}
 
 
-PAGES = lesson.Pages(ROOT, [".ipynb", ".md"])
-NOTEBOOKS = {PAGES.path2doc(path): lesson.read((ROOT/path).read_text(encoding="utf-8"))
-             for paths in sections.values() for path in paths if path.endswith(".ipynb")}
-MODULES = [page for page in NOTEBOOKS if (ROOT/project/f"{page}.py").exists()]
-
-
-def heading(page):
-    "Title and first line of a notebook."
-    title, *_, about = NOTEBOOKS[page].cells[0].source.split("\n")
-    return title[2:], about[2:]
-
-
-def short_title(page): return heading(page)[0].split(": ")[0].replace("`", "")
-
-
-def card(app, page):
-    "A lesson on the first page, with its first picture."
-    code = [cell for cell in NOTEBOOKS[page].cells if cell.cell_type == "code"]
-    pictures = [(cell, o.data["image/png"]) for cell in code for o in cell.outputs if "image/png" in o.get("data", {})]
-    cell, png = pictures[0]
-    path = Path(app.doctreedir)/"cards"/f"{page}.png"
-    path.parent.mkdir(exist_ok=True)
-    Image.open(BytesIO(b64decode(png))).save(path)
-    title, about = heading(page)
-    return [f":::{{grid-item-card}} {title}", f":link: {page}", ":link-type: doc", f":img-top: {relpath(path, ROOT/'nbs')}",
-            f":img-alt: {cell.metadata.mystnb['image']['alt']}", "", about, ":::", ""]
+def title(page): return re.match(r"# (.+?)(?:: .*)?\n", NOTEBOOKS[page].cells[0].source)[1].replace("`", "")
 
 
 def add_lists(app, page, source):
-    "The first page gets the cards of the lessons and the sidebar, the API page its modules."
+    "The first page gets the sidebar, the API page its modules."
     if page == "api":
-        source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{short_title(o)} <{o}>`.\n\n"
-                             f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n" for o in MODULES)
+        source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{title(o)} <{o}>`.\n\n"
+                             f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n"
+                             for o in NOTEBOOKS if (ROOT/project/f"{o}.py").exists())
     if page == "index":
         nb = json.loads(source[0])
-        def add(at, *lines): nb["cells"].insert(at, new_markdown_cell("\n".join(lines)))
-        lessons = next(i for i, o in enumerate(nb["cells"]) if "".join(o["source"]).startswith("## Lessons"))
-        cards = [line for o in sections["Lessons"] for line in card(app, PAGES.path2doc(o))]
-        add(lessons+1, "::::{grid} 1 2 2 3", ":gutter: 3", "", *cards, "::::")
-        home = ["```{toctree}", ":hidden:", "", "Home <self>", "```"]
-        add(len(nb["cells"]), *home)
-        for name, paths in sections.items():
-            add(len(nb["cells"]), "```{toctree}", ":hidden:", f":caption: {name}", "", *map(PAGES.path2doc, paths), "```")
+        lists = {"": ["Home <self>"], **{name: map(lesson.page_of, paths) for name, paths in SECTIONS.items()}}
+        for name, pages in lists.items():
+            lines = ["```{toctree}", ":hidden:", *[f":caption: {name}"]*bool(name), "", *pages, "```"]
+            nb["cells"].append(new_markdown_cell("\n".join(lines)))
         source[0] = json.dumps(nb)
-
-
-def uses(nb):
-    "Modules that a notebook imports from, and the names that it loads."
-    code = [c.source for c in nb.cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M)]
-    found = [o for source in code for o in ast.walk(ast.parse(source))]
-    modules = {o.module for o in found if isinstance(o, ast.ImportFrom)}
-    return modules, {o.id for o in found if isinstance(o, ast.Name)}
-
-
-USES = {page: uses(nb) for page, nb in NOTEBOOKS.items()}
 
 
 def linkcode_resolve(domain, info):
@@ -141,7 +62,7 @@ def linkcode_resolve(domain, info):
     symbol = attrgetter(info["fullname"])(sys.modules[info["module"]])
     try: line = inspect.getsourcelines(inspect.unwrap(symbol))[1]
     except TypeError: return None
-    return f"{blob}/{info['module'].replace('.', '/')}.py#L{line}"
+    return f"{BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
 
 
 def skip_fields(app, what, name, symbol, skip, options):
@@ -164,53 +85,39 @@ def describe(app, what, path, symbol, options, lines):
     _, module, *names = path.split(".")
     if len(names) != 1: return
     said = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
-    users = [page for page, (modules, loaded) in USES.items() if f"{project}.{module}" in modules and names[0] in loaded]
-    if users: said.append("used in " + ", ".join(f":doc:`{short_title(page)} <{page}>`" for page in users))
+    users = [f":doc:`{title(page)} <{page}>`" for page, code in CODE.items()
+             if f"from {project}.{module} import" in code and re.search(rf"\b{names[0]}\b", code)]
+    if users: said.append(f"used in {', '.join(users)}")
     lines += ["", " · ".join(said), ""]
 
 
 def page_context(app, page, template, context, doctree):
     "What the templates need to know of a page."
     if page not in app.env.found_docs or page == "api": return
-    path = app.env.doc2path(page, base=False)
-    context["edit_url"] = f"{settings['git_url']}/edit/{settings['branch']}/{path.as_posix()}"
-    if path.suffix != ".ipynb": return
-    colab = blob.replace("https://github.com", "https://colab.research.google.com/github")
+    path = app.env.doc2path(page, base=False).as_posix()
+    context["edit_url"] = f"{SETTINGS['git_url']}/edit/{SETTINGS['branch']}/{path}"
+    if not path.endswith(".ipynb"): return
+    colab = BLOB.replace("github.com", "colab.research.google.com/github")
     last_run = json.loads((ROOT/path).read_text(encoding="utf-8"))["metadata"].get("last_run")
-    context.update(notebook=path.name, last_run=last_run, colab=f"{colab}/{path.as_posix()}")
+    context.update(notebook=path.removeprefix("nbs/"), last_run=last_run, colab=f"{colab}/{path}")
 
 
 def math(block):
     "A visitor that writes a formula as MathML, which browsers draw by themselves."
     def visit(self, node):
-        text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", node.astext())  # docutils reads \frac12 as 12 over nothing
+        # docutils reads \frac12 as 12 over nothing
+        text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", node.astext())
         try: self.body.append(tex2mathml(text, as_block=block))
-        except MathError as e: logging.getLogger(__name__).warning("formula %r: %s", node.astext(), e, location=node)
+        except MathError as e: logging.getLogger(__name__).warning("formula %r: %s", text, e, location=node)
         raise nodes.SkipNode
     return visit
 
 
-def name_pages(app): app.project = app.env.project = lesson.Pages(app.srcdir, app.project.source_suffix)
-
-
-def keep_answers_apart(app, doctree):
-    "Answers stand in no list and are not searched."
-    page = app.env.docname
-    if page.startswith("checks/"): app.env.metadata[page].update(orphan=True, nosearch=True)
-
-
 def setup(app):
-    app.add_config_value("blob", blob, "env")
-    symbols = {}
-    for module, names in index_of_symbols["syms"].items():
-        for name in names: symbols.setdefault(name.removeprefix(f"{module}."), name)
-    app.add_config_value("symbols", symbols, "env")
-    app.add_node(lesson.film, html=(lesson.visit_film, None))
     app.add_transform(lesson.Page)
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
-    app.connect("builder-inited", name_pages)
+    app.connect("builder-inited", lesson.name_pages)
     app.connect("source-read", add_lists)
-    app.connect("doctree-read", keep_answers_apart)
     app.connect("html-page-context", page_context)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", describe)

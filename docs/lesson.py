@@ -2,6 +2,7 @@
 import ast
 import posixpath
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
@@ -11,10 +12,19 @@ from sphinx import addnodes
 from sphinx.project import Project
 from sphinx.transforms import SphinxTransform
 
-DIRECTIVE = re.compile(r"^#\|[ \t]*([\w-]+):?[ \t]*(.*)\n?", re.M)
-PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
+from course_dl._modidx import d as module_index
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ConfigParser()
+SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
+SETTINGS = SETTINGS["DEFAULT"]
+BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 FOLDED = {"proof": "✓ checked", "setup": "Set-up"}  # cells with these tags are a line that opens
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
+DIRECTIVE = re.compile(r"^#\|[ \t]*([\w-]+):?[ \t]*(.*)\n?", re.M)
+PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
+SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
+           for module, names in reversed(module_index["syms"].items()) for name in names}
 
 
 class Pages(Project):
@@ -22,6 +32,10 @@ class Pages(Project):
     def path2doc(self, filename):
         name = super().path2doc(filename)
         return name and re.sub(r"^(nbs|docs)/(\d+_)?|/README$", "", name).lower()
+
+
+def name_pages(app): app.project = app.env.project = Pages(app.srcdir, app.config.source_suffix)
+def page_of(path): return Pages(ROOT, [".ipynb", ".md"]).path2doc(path)
 
 
 def read(
@@ -34,39 +48,13 @@ def read(
         if cell.cell_type != "code": continue
         said = dict(DIRECTIVE.findall(cell.source))
         cell.source = DIRECTIVE.sub("", cell.source).strip("\n")
-        hidden = "hide" in said or not cell.source
-        tags = [*cell.metadata.get("tags", []), *said.keys() & {"export"}, *["remove-cell"]*hidden]
+        tags = [*cell.metadata.get("tags", []), *said.keys() & {"export"}]
+        if "hide" in said or not cell.source: tags.append("remove-cell")
         cell.metadata.update(tags=tags, mystnb={"image": {"alt": said.get("fig-alt", "")}})
-        for output in cell.outputs:
-            data = output.get("data", {})
+        for data in (output.data for output in cell.outputs if "data" in output):
             data.pop("application/vnd.course-dl+json", None)  # for the runner
             if html := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', html)
     return nb
-
-
-def notebook_of(env, docname):
-    "The path of a page's notebook from the top folder, or an empty one for other pages."
-    path = env.doc2path(docname, base=False).as_posix()
-    return path if path.endswith(".ipynb") else ""
-
-
-class film(nodes.image):
-    "A picture that moves when asked to, and ends on its last frame."
-
-
-def visit_film(self, node):
-    "The last frame, and a button that plays the film in its place."
-    name, folder = self.builder.images[node["uri"]], Path(self.builder.outdir)/self.builder.imagedir
-    still = f"still-{name}"
-    with Image.open(Path(self.builder.srcdir)/node["uri"]) as frames:
-        frames.seek(frames.n_frames-1)
-        folder.mkdir(parents=True, exist_ok=True)
-        frames.convert("RGB").save(folder/still)
-    path = self.builder.imgpath
-    image = dict(src=posixpath.join(path, still), alt=node["alt"], **{"data-film": posixpath.join(path, name)})
-    self.body.append(f'<div class="film">{self.emptytag(node, "img", "", **image)}'
-                     '<button type="button" hidden>▶ Play</button></div>')
-    raise nodes.SkipNode
 
 
 class Page(SphinxTransform):
@@ -74,56 +62,66 @@ class Page(SphinxTransform):
     default_priority = 500
 
     def apply(self):
-        self.notebook = notebook_of(self.env, self.env.docname)
+        self.page = self.env.docname
+        self.path = self.env.doc2path(self.page, base=False)
         for link in list(self.document.findall(addnodes.download_reference)): self.to_github(link)
         for image in list(self.document.findall(nodes.image)): self.picture(image)
-        if not self.notebook: return
+        if self.path.suffix != ".ipynb": return
+        if self.page.startswith("checks/"):  # answers stand in no list and are not searched
+            self.env.metadata[self.page].update(orphan=True, nosearch=True)
         for code in list(self.document.findall(nodes.literal)): self.symbol(code)
         for cell in list(self.document.findall(nodes.container)):
             if "cell" in cell["classes"]: self.cell(cell)
 
     def to_github(self, link):
         "A file of the repository that has no page."
-        folder = self.env.doc2path(self.env.docname, base=False).parent.as_posix()
-        path = posixpath.normpath(f"{folder}/{link['reftarget']}")
-        link.replace_self(nodes.reference("", "", *link.children, refuri=f"{self.config.blob}/{path}"))
+        path = posixpath.normpath(f"{self.path.parent.as_posix()}/{link['reftarget']}")
+        link.replace_self(nodes.reference("", "", *link.children, refuri=f"{BLOB}/{path}"))
 
     def picture(self, image):
         "Badges of other hosts are local, or go; what has frames is a film."
         if image["uri"] == COLAB: image["uri"] = "/docs/_static/colab.svg"
         elif "://" in image["uri"]: image.parent.parent.remove(image.parent)
         elif image["uri"].endswith(".png"):
-            with Image.open(self.env.relfn2path(image["uri"], self.env.docname)[1]) as file:
-                if getattr(file, "n_frames", 1) > 1: image.replace_self(film("", **image.attributes))
+            path = Path(self.env.relfn2path(image["uri"], self.page)[1])
+            with Image.open(path) as frames:
+                if getattr(frames, "n_frames", 1) > 1: self.film(image, frames, path)
+
+    def film(self, image, frames, path):
+        "Its last frame; a link plays it there."
+        frames.seek(frames.n_frames-1)
+        frames.convert("RGB").save(path.with_name(f"still-{path.name}"))
+        play = addnodes.download_reference("", "▶ Play", reftarget=image["uri"], refdoc=self.page, classes=["play"])
+        still = image.copy()
+        still["uri"] = image["uri"].replace(path.name, f"still-{path.name}")
+        image.replace_self(nodes.container("", still, nodes.paragraph("", "", play), classes=["film"]))
 
     def symbol(self, code):
         "A name of the package leads to its entry in the API, as nbdev does it."
-        name = self.config.symbols.get(code.astext().removesuffix("()"))
-        inside = code.parent
-        while inside and not isinstance(inside, (nodes.reference, addnodes.pending_xref, nodes.title)): inside = inside.parent
-        if name and not inside: code.replace_self(self.to_api(name, code.deepcopy()))
+        name, parent = SYMBOLS.get(code.astext().removesuffix("()")), code.parent
+        while parent and not isinstance(parent, nodes.reference | addnodes.pending_xref | nodes.title):
+            parent = parent.parent
+        if name and not parent: code.replace_self(self.to(name, code.deepcopy()))
 
-    def to_api(self, name, text):
-        return addnodes.pending_xref("", text, refdomain="py", reftype="obj", reftarget=name, refdoc=self.env.docname)
+    def to(self, target, text, domain="py", kind="obj"):
+        return addnodes.pending_xref("", text, refdomain=domain, reftype=kind, reftarget=target, refdoc=self.page,
+                                     refexplicit=True)
 
     def cell(self, cell):
         "What it defines can be linked to, what it exports leads to the API, proofs and set-up are folded."
         tags, code = cell["cell_metadata"]["tags"], next(cell.findall(nodes.literal_block)).astext()
-        names = [] if re.search(r"^\s*[%!]", code, re.M) else definitions(code)
+        tree = [] if re.search(r"^\s*[%!]", code, re.M) else ast.parse(code).body
+        names = [o.name for o in tree if isinstance(o, ast.FunctionDef | ast.ClassDef)]
         for anchor in (form for name in names for form in (name, name.lower())):  # lower case is nbdev's
             if anchor in self.document.ids: continue
             self.document.ids[anchor] = cell
             cell["ids"].append(anchor)
-        public = [name for name in names if "export" in tags and name[0] != "_"]
-        if public:
-            links = nodes.paragraph("", "API: ", classes=["api-links"])
-            for name in public:
-                target = f"{self.config.project}.{self.env.docname}.{name}"
-                links += [self.to_api(target, nodes.literal(name, name)), nodes.Text(" ")]
-            cell.insert(1, links)
+        label, links = "API:", [self.to(f"course_dl.{self.page}.{name}", nodes.literal(name, name))
+                                for name in names if "export" in tags and name[0] != "_"]
+        if answers := re.match(r"from course_dl\.checks\.(\w+) import check", code):
+            text = nodes.inline("", "what these checks try, and what they answer")
+            label, links = "Spoilers:", [self.to(f"/checks/{answers[1]}", text, "std", "doc")]
+        if links: cell.insert(1, nodes.paragraph("", f"{label} ", *links, classes=["cell-links"]))
         for tag in FOLDED.keys() & set(tags):
             cell.insert(0, nodes.raw("", f'<details class="{tag}"><summary>{FOLDED[tag]}</summary>', format="html"))
             cell.append(nodes.raw("", "</details>", format="html"))
-
-
-def definitions(code): return [o.name for o in ast.parse(code).body if isinstance(o, ast.FunctionDef | ast.ClassDef)]

@@ -3,19 +3,16 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import yaml
 from execnb.nbio import read_nb, write_nb
-from nbdev.config import get_config
 from nbdev.doclinks import NbdevLookup
 from nbdev.processors import FilterDefaults
 
-ROOT = Path(__file__).resolve().parent.parent
+from docs.lesson import BLOB, COLAB, FOLDED, ROOT, SETTINGS
+
 NBS, OUT = ROOT/"nbs", ROOT/"build"/"quarto"
-CFG = get_config(path=ROOT)
-SITE, BLOB = f"{CFG.doc_host}{CFG.doc_baseurl}/", f"{CFG.git_url}/blob/{CFG.branch}/"
-FOLDED = {"proof": "✓ checked", "setup": "Set-up"}
+SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
 
 
 def outside_fences(change, text):
@@ -27,16 +24,15 @@ def outside_fences(change, text):
 def pictures(text, top):
     "Descriptions that do not become captions; badges of this site, or none."
     text = re.sub(r"\[!\[[^]]*\]\(https?://(?!colab)[^)]+\)\]\([^)]+\) ?", "", text)
-    text = re.sub(r"https://colab\.research\.google\.com/assets/colab-badge\.svg", f"{top}images/colab.svg", text)
-    def described(found): return '![](%s){fig-alt="%s"}' % (found[2], found[1].replace('"', "'"))
-    return re.sub(r"!\[([^]]+)\]\(([^)]+)\)", described, text)
+    def described(found): return f"![]({found[2]}){{fig-alt=\"{found[1]}\"}}"
+    return re.sub(r'!\[([^]"]+)\]\(([^)]+)\)', described, text.replace(COLAB, f"{top}images/colab.svg"))
 
 
 def links(text, folder, top):
     "Symbols lead to pages of this site; files without a page to GitHub."
     def link(found):
         path = os.path.normpath(f"nbs/{folder}/{found[1]}")
-        return found[0] if path.startswith("nbs/") or not (ROOT/path).exists() else f"]({BLOB}{path})"
+        return found[0] if path.startswith("nbs/") or not (ROOT/path).exists() else f"]({BLOB}/{path})"
     return re.sub(r"\]\(([^)#:]+)\)", link, text.replace(f"]({SITE}", f"]({top}"))
 
 
@@ -50,7 +46,7 @@ def hand_over(path):
     folder = path.relative_to(NBS).parent
     top = "../"*len(folder.parts)
     nb = read_nb(path)
-    nb.cells = [cell for cell in nb.cells if "google.colab" not in cell.source]  # nbdev warns of imports beside other code
+    nb.cells = [cell for cell in nb.cells if "google.colab" not in cell.source]  # of which nbdev warns
     for cell in nb.cells: cell.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", cell.source, flags=re.M)
     CourseFilter()(nb)
     if top: nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)  # answers
@@ -64,7 +60,7 @@ def hand_over(path):
 
 
 def bare_output(data, top):
-    "Tables as raw blocks, since Quarto loads scripts of other hosts for them; calls without the links nbdev puts in code."
+    "Tables as raw blocks, for which Quarto loads no scripts; no links within code, where nbdev puts some."
     if "text/html" in data:
         html = "".join(data.pop("text/html"))
         data["text/markdown"] = f"```{{=html}}\n{html}\n```"
@@ -77,12 +73,12 @@ def settings():
     "_quarto.yml, and what settings.ini knows."
     site = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     site["project"]["render"] = ["*.ipynb", "checks/*.ipynb"]
-    site["website"] |= {"site-url": SITE, "repo-url": CFG.git_url, "repo-branch": CFG.branch}
+    site["website"] |= {"site-url": SITE, "repo-url": SETTINGS["git_url"], "repo-branch": SETTINGS["branch"]}
     return yaml.safe_dump(site, sort_keys=False, allow_unicode=True)
 
 
 def main():
-    if not shutil.which("quarto"): raise SystemExit("Quarto is not installed: https://quarto.org. `make docs` needs none.")
+    if not shutil.which("quarto"): raise SystemExit("Quarto (https://quarto.org) is not installed; `make docs` needs none.")
     os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
     os.environ["IN_TEST"] = "1"  # notebooks must not export
     shutil.rmtree(OUT, ignore_errors=True)

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -23,7 +25,13 @@ def module_name(notebook): return re.sub(r"^\d+_", "", notebook.stem)
 LESSONS = [path for path in NOTEBOOKS if (ROOT/"nbs/checks"/f"{module_name(path)}.ipynb") in CHECKS]
 
 
-def read(path): return nbformat.read(path, as_version=4)
+@cache
+def _read(path, modified): return nbformat.read(path, as_version=4)
+
+
+def read(path):
+    "A notebook, which the caller may change; many tests read each, so it is parsed once."
+    return deepcopy(_read(path, path.stat().st_mtime_ns))
 
 
 def markdown(path):

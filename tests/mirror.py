@@ -1,8 +1,14 @@
 "A miniature mirror on localhost, the faults a mirror can have, and the files it serves."
-import gzip, http.server, io, struct, tarfile, threading
+import gzip
+import http.server
+import io
+import struct
+import tarfile
+import threading
 
 import numpy as np
 from PIL import Image
+
 
 def idx(shape, body, kind=8): return bytes([0, 0, kind, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + body
 

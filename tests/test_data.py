@@ -17,9 +17,19 @@ import numpy as np
 import pooch
 import pytest
 import requests
+
 from course_dl import data
-from course_dl.data import (DataError, cache_folder, data_status, fashion_mnist, fetch_data, mnist, mnist_sample,
-                            read_idx, read_mnist_pickle)
+from course_dl.data import (
+    DataError,
+    cache_folder,
+    data_status,
+    fashion_mnist,
+    fetch_data,
+    mnist,
+    mnist_sample,
+    read_idx,
+    read_mnist_pickle,
+)
 from mirror import Host, faults, idx, png, send, tar
 
 real_mirror = os.environ.get("COURSE_DL_DATA")

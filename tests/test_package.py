@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from conftest import SETTINGS, run_python
+from helpers import SETTINGS, run_python
 from packaging.requirements import Requirement
 
 

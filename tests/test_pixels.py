@@ -1,15 +1,16 @@
-"Pixels kept when the sample is unpacked: whatever happens to the files or to what was kept, readers keep their promise."
+"Pixels kept when the sample is unpacked: whatever happens to the files or to what was kept, all is read right."
 import gzip
 import hashlib
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from course_dl import data
 from course_dl.data import mnist_sample, read_images
 from course_dl.similarity import load_digit
 from mirror import png, tar
-from PIL import Image
 
 parts = [(split, digit) for split in ("train", "valid") for digit in (3, 7)]
 

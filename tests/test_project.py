@@ -1,10 +1,15 @@
 "The project is whole: notebooks, modules, links, README and settings agree."
 import ast
+import json
 import re
 import subprocess
 import sys
 import tokenize
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
+from pathlib import Path
+from shutil import which
+from sysconfig import get_path
 from urllib.parse import urlsplit
 
 import nbformat
@@ -17,12 +22,11 @@ from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, anchor, copy_pro
 from readme import readme
 
 MODULES = sorted(path for path in (ROOT/"course_dl").rglob("*.py") if not path.stem.startswith("_"))
-LESSON_OF = {found[1]: (path in CHECKS, path.stem) for path in [*NOTEBOOKS, *CHECKS]  # checks come after all lessons
-             if (found := re.search(r"^#\| default_exp ([\w.]+)", "\n".join(c.source for c in read(path).cells), re.M))}
 TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/README.md"]
 # Lessons with code wider than 88 columns. This list only shrinks.
 WIDE = {"similarity", "sgd", "thermometer", "regression", "datasets", "perceptron", "mnist", "cnn", "learner",
         "distributed"}
+IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
               "jinja2": "tables of pandas", "packaging": "versions in doctor"}
@@ -160,10 +164,10 @@ def test_readme_is_what_the_index_generates():
 
 
 def test_every_lesson_and_command_is_explained():
-    "Lessons in README, what `make` can do there or, for those who change the course, in CONTRIBUTING."
+    "Lessons in README; what `make` can do there or, for those who change the course, in CONTRIBUTING."
     text, more = ((ROOT/name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
     targets = re.findall(r"^(\w+):.*## ", (ROOT/"Makefile").read_text(encoding="utf-8"), re.M)
-    assert len(targets) > 9 and not [path.name for path in NOTEBOOKS if path.name not in text]
+    assert len(targets) > 9 and not [path.name for path in LESSONS if path.name not in text]
     assert not [name for name in targets if f"make {name}" not in text+more]
 
 
@@ -232,24 +236,32 @@ def test_whatever_is_imported_is_required_and_the_other_way_round():
     names = {name for path in MODULES for name in imports(path)}
     names |= {name for path in [*NOTEBOOKS, *CHECKS] for name in imports_of_notebook(path)}
     tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"course_dl"}
-    needed = {normal(packages_distributions()[name][0]) for name in tops}
+    packages = packages_distributions()
+    needed = {normal(packages[name][0]) for name in tops - IF_THERE}
     required = {normal(Requirement(text).name) for text in SETTINGS["requirements"].split()}
     assert not needed - required, "imported, but not in settings.ini"
     assert not required - needed - set(FOR_OTHERS), "in settings.ini, but not imported"
 
 
-@pytest.mark.parametrize("module", MODULES, ids=dotted)
-def test_imports_run_in_lesson_order(module):
-    ours = {name.removeprefix("course_dl.") for name in imports(module) if name.startswith("course_dl.")}
-    assert all(LESSON_OF[name] < LESSON_OF[dotted(module)] for name in ours)
+def ours(module): return {name.removeprefix("course_dl.") for name in imports(module) if name.startswith("course_dl.")}
+
+
+def test_imports_run_one_way():
+    "No module needs itself by way of others; a lesson builds on earlier lessons, and nothing on answers."
+    needs = {dotted(module): ours(module) for module in MODULES}
+    TopologicalSorter(needs).prepare()  # raises CycleError
+    lessons = list(map(module_name, LESSONS))
+    for i, lesson in enumerate(lessons): assert not needs[lesson] & set(lessons[i:]), lesson
+    assert not [name for name, used in needs.items() if any(other.startswith("checks") for other in used)]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_fastai_is_imported_only_where_it_is_needed(module):
-    needed = {"results"}
+    allowed = {"results": {"fastai"}, "core": {"torchvision.extension"}}  # doctor asks what torchvision could load
     used = {name for name in imports(module) if name.split(".")[0] in ("fastai", "torchvision")}
-    assert not used or module.stem in needed, used
-    assert "torchvision" not in used and "fastai.vision.all" not in used
+    needed = allowed.get(dotted(module), set())
+    assert not {name for name in used if name not in needed and name.split(".")[0] not in needed}
+    assert "fastai.vision.all" not in used
 
 
 def public(module):
@@ -284,6 +296,20 @@ def test_public_functions_document_every_parameter_and_result(module):
         result = getattr(node, "returns", None)
         if result is not None and ast.unparse(result) != "None":
             assert result.lineno in commented, f"{node.name}: the result has no comment"
+
+
+def test_lint_makes_no_exception_that_nothing_needs():
+    "In pyproject.toml, below the remark: a line goes when its files keep to the rules."
+    options = (ROOT/"pyproject.toml").read_text(encoding="utf-8")
+    before, _, after = options.partition("# Not held to the rules yet")
+    rules = re.findall('^("[^"]+") = (\\[.*?\\])', before.partition("[tool.ruff.lint.per-file-ignores]")[2], re.M)
+    table = ", ".join(f"{files}={codes}" for files, codes in rules)
+    ruff = which("ruff", path=get_path("scripts"))
+    found = subprocess.run([ruff, "check", "--quiet", "--output-format=json", "--config",
+                            f"lint.per-file-ignores={{{table}}}"], cwd=ROOT, capture_output=True, text=True)
+    bad = {Path(problem["filename"]).relative_to(ROOT) for problem in json.loads(found.stdout)}
+    excepted = re.findall('^"([^"]+)" = ', after, re.M)
+    assert not [files for files in excepted if not any(path.match(files) for path in bad)], "take these out"
 
 
 def test_constraints_hold_what_they_were_made_from():

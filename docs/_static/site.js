@@ -1,9 +1,9 @@
-// Films show their last frame; a button plays them from the first one.
-for (const film of document.querySelectorAll(".film")) {
-  const [image, button] = film.children;
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    image.src = `${image.dataset.film}?${Date.now()}`;  // a new address starts it anew
-    button.textContent = "↻ Play again";
+// A film shows its last frame; its link plays it there from the first one.
+for (const play of document.querySelectorAll(".film .play")) {
+  play.role = "button";
+  play.addEventListener("click", event => {
+    event.preventDefault();
+    play.closest(".film").querySelector("img").src = `${play.href}?${Date.now()}`;  // a new address starts it anew
+    play.textContent = "↻ Play again";
   });
 }
