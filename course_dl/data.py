@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import Said, said_type
+from .core import Said
 
 # %% ../nbs/01_data.ipynb #d1764296
 _idx_types = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
