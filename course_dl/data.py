@@ -29,6 +29,8 @@ import numpy as np
 
 from .core import Said
 
+if TYPE_CHECKING: from torch import Tensor # torch takes long to load, and is not needed to find the files
+
 # %% ../nbs/01_data.ipynb #d1764296
 _idx_types = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _largest = 2**28 # bytes a file may hold once uncompressed
