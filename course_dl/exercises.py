@@ -387,7 +387,6 @@ class Exercise:
 
     def _explain(self, attempt, simplest):
         "The lines that tell a wrong attempt what is wrong."
-        if text := _mistaken(self.reference, attempt): return [f"not yet. {text}"]
         difference, message = self._compare(self.reference, attempt, simplest), self._typical(attempt)
         lines = [f"not yet. {message or difference}"]
         if simplest: lines.append("The smallest input that shows it:")
@@ -398,15 +397,18 @@ class Exercise:
     def _verdict(self, attempt):
         "The verdict, and what the attempt printed on the inputs that it shows."
         state, found = self._judge(attempt)
-        stuck, printed = f"Stuck? hint.{self.name}()", ""
-        if state == "not started":
-            how = "Write your answer in place of the `...`, run that cell, then this one."
-            lines = [_left_blank(attempt), how, stuck]
+        inputs = None
+        if state == "right":
+            inputs = self._tries[0]
+            lines = [f"right. It agrees with the reference on {found} inputs." if inputs else "right."]
+        elif state == "not started":
+            lines = [_left_blank(attempt), "Write your answer in place of the `...`, run that cell, then this one."]
+        elif text := _mistaken(self.reference, attempt): lines = [f"not yet. {text}"]
         else:
-            inputs = self._tries[0] if state == "right" else self._simplest(attempt, found)
-            printed = _observe(self.probe, attempt, inputs).printed
-        if state == "wrong": lines = [*self._explain(attempt, inputs), stuck]
-        if state == "right": lines = [f"right. It agrees with the reference on {found} inputs." if inputs else "right."]
+            inputs = self._simplest(attempt, found)
+            lines = self._explain(attempt, inputs)
+        if state != "right": lines.append(f"Stuck? hint.{self.name}()")
+        printed = "" if inputs is None else _observe(self.probe, attempt, inputs).printed
         return Verdict(self.name, state, "\n".join(lines)), printed
 
     def check(self,

@@ -2,6 +2,8 @@
 import inspect
 import json
 import re
+import sys
+from operator import attrgetter
 from string import Template
 
 import yaml
@@ -9,7 +11,6 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from fastcore.docments import docments
-from nbdev.doclinks import NbdevLookup
 from nbformat.v4 import new_markdown_cell
 from sphinx.util import logging
 
@@ -50,13 +51,17 @@ def add_lists(app, page, source):
         source[0] = json.dumps(nb)
 
 
-def linkcode_resolve(domain, info): return NbdevLookup().code(f"{info['module']}.{info['fullname']}")  # on GitHub
+def linkcode_resolve(domain, info):
+    "Where a symbol stands on GitHub; nothing, for a value."
+    symbol = attrgetter(info["fullname"])(sys.modules[info["module"]])
+    try: line = inspect.getsourcelines(inspect.unwrap(symbol))[1]
+    except TypeError: return None
+    return f"{lesson.BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
 
 
 def skip_fields(app, what, name, symbol, skip, options):
     "The fields of a class stand in the table of its parameters."
-    is_field = what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property))
-    return True if is_field else None
+    if what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property)): return True
 
 
 def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
@@ -74,7 +79,7 @@ def describe(app, what, path, symbol, options, lines):
     if len(names) != 1: return
     said = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
     users = [f":doc:`{title(page)} <{page}>`" for page, code in CODE.items()
-             if f"from {project}.{module} import" in code and re.search(rf"\b{names[0]}\b", code)]
+             if f"from {project}.{module} import" in code and re.search(rf"(?<!\.)\b{names[0]}\b(?!=)", code)]
     if users: said.append(f"used in {', '.join(users)}")
     lines += ["", " · ".join(said), ""]
 

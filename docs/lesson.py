@@ -78,7 +78,7 @@ class Page(SphinxTransform):
 
     def picture(self, image):
         "Badges of other hosts are local, or go; what has frames is a film."
-        if image["uri"] == COLAB: image["uri"] = "/docs/_static/colab.svg"
+        if image["uri"] == COLAB: image["uri"] = "/nbs/images/colab.svg"
         elif "://" in image["uri"]: image.parent.parent.remove(image.parent)
         elif image["uri"].endswith(".png"):
             path = Path(self.env.relfn2path(image["uri"], self.page)[1])

@@ -61,10 +61,7 @@ def main():
     os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
     os.environ["IN_TEST"] = "1"  # notebooks must not export
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(NBS/"images", OUT/"images")
-    (OUT/"checks").mkdir()
-    for name in ("colab.svg", "favicon.svg"): shutil.copy(ROOT/"docs"/"_static"/name, OUT/"images")
-    shutil.copy(ROOT/"docs"/"quarto.scss", OUT)
+    shutil.copytree(NBS, OUT, ignore=shutil.ignore_patterns(".*"))
     site = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     site["website"] |= {"site-url": SITE, "repo-url": SETTINGS["git_url"], "repo-branch": SETTINGS["branch"]}
     (OUT/"_quarto.yml").write_text(yaml.safe_dump(site, sort_keys=False), encoding="utf-8")

@@ -230,8 +230,8 @@ def test_quarto_is_handed_a_whole_project(quarto):
     site = yaml.safe_load((quarto/"_quarto.yml").read_text(encoding="utf-8"))
     assert site["website"]["sidebar"] == SITE["website"]["sidebar"] and site["website"]["repo-url"]
     html = site["format"]["html"]
-    assert html["html-math-method"] == "mathml" and all("quarto.scss" in layers for layers in html["theme"].values())
-    assert "$web-font-path: false" in (quarto/"quarto.scss").read_text()
+    assert html["html-math-method"] == "mathml" and all("styles.scss" in layers for layers in html["theme"].values())
+    assert "$web-font-path: false" in (quarto/"styles.scss").read_text()
     for path in quarto.glob("**/*.ipynb"):
         first = read(path).cells[0].source
         assert "output-file: " in first and ("search: false" in first) == (path.parent.name == "checks"), path
