@@ -7,7 +7,8 @@ __all__ = ['conv2d_by_hand', 'FashionCNN', 'evaluate', 'fit', 'he_start', 'Flips
            'load_weights']
 
 # %% ../nbs/10_cnn.ipynb #bed89df5
-import math, os
+import math
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,7 +30,8 @@ def conv2d_by_hand(
 
     Raises `ValueError` if ranks or channels do not fit, and for a kernel larger than the image."""
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
-        raise ValueError(f"x and weight must have shapes (n, channels, height, width) and (out, channels, rows, columns), "
+        raise ValueError("x and weight must have shapes (n, channels, height, width) and "
+                         "(out, channels, rows, columns), "
                          f"got {tuple(x.shape)} and {tuple(weight.shape)}")
     rows, columns = weight.shape[2:]
     if rows > x.shape[2] or columns > x.shape[3]:
@@ -92,8 +94,8 @@ def fit(
     epochs:int,                 # passes over the training data, 1 or more
     sched:LRScheduler=None,     # built on `opt`, moved after every step; none unless given
     progress:bool=False,        # whether to show a progress bar
-)->list:                        # a dictionary for each epoch: `epoch`, `train_loss` and, with `valid_dl`, `valid_loss` and `accuracy`
-    """Train, and validate after each epoch; stop before the step at a loss that is not finite, with NaN as the last `train_loss`.
+)->list:                        # a dictionary for each epoch: `epoch`, `train_loss`; or also `valid_loss`, `accuracy`
+    """Train, and validate after each epoch; stop before a step whose loss is not finite, with NaN as last `train_loss`.
 
     Raises `ValueError` for fewer than one epoch and for a scheduler of another optimizer."""
     if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
@@ -212,7 +214,8 @@ class Bfloat16(nn.Module):
         x:Tensor, # inputs, float32
     )->Tensor:    # logits, float32
         "Answer, rounded on the way where that is fast."
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.fast and x.device.type == "cpu"): return self.model(x).float()
+        on = self.fast and x.device.type == "cpu"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=on): return self.model(x).float()
 
 # %% ../nbs/10_cnn.ipynb #7a5aece3
 def save_weights(
@@ -224,7 +227,8 @@ def save_weights(
     Raises `ValueError` for another suffix."""
     path = Path(path)
     if path.suffix != ".safetensors": raise ValueError(f"path must end in .safetensors, got {path.name}")
-    state = {name: t.detach().clone(memory_format=torch.contiguous_format).cpu() for name, t in model.state_dict().items()}
+    state = {name: t.detach().clone(memory_format=torch.contiguous_format).cpu()
+             for name, t in model.state_dict().items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(safetensors.torch.save(state))
@@ -246,7 +250,8 @@ def load_weights(
     try: state = safetensors.torch.load(raw)
     except SafetensorError as e:
         pickled = raw.startswith((b"PK", b"\x80"))
-        raise ValueError(f"{accepted}, got " + ("a pickle, which could run code" if pickled else f"a damaged or other file ({e})")) from None
+        found = "a pickle, which could run code" if pickled else f"a damaged or other file ({e})"
+        raise ValueError(f"{accepted}, got {found}") from None
     found, expected = ({name: tuple(t.shape) for name, t in o.items()} for o in (state, model.state_dict()))
     differ = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     if differ:

@@ -6,7 +6,14 @@
 __all__ = ['train_distributed', 'launch', 'main']
 
 # %% ../nbs/12_distributed.ipynb #e2a61a62
-import argparse, json, os, shlex, signal, subprocess, sys, time
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +53,8 @@ def _loaders(
 )->tuple: # two loaders, still undivided
     "Loaders in an order that depends on the seed only."
     if len(train[0]) < bs*n:
-        raise ValueError(f"bs must be at most {len(train[0])//n} for {len(train[0])} samples and {n} processes, got {bs}")
+        samples = len(train[0])
+        raise ValueError(f"bs must be at most {samples//n} for {samples} samples and {n} processes, got {bs}")
     train, valid = TensorDataset(*train), TensorDataset(*valid)
     order = RandomSampler(train, generator=torch.Generator().manual_seed(seed))
     return DataLoader(train, bs, sampler=order, drop_last=True), DataLoader(valid, bs)
@@ -121,14 +129,16 @@ def _options(
     argv:list, # words of the command line; those of this process unless given
 )->argparse.Namespace: # the options
     "Read the command line; refuse wrong settings with exit code 2."
-    parser = argparse.ArgumentParser("python -m course_dl.distributed", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    parser = argparse.ArgumentParser("python -m course_dl.distributed",
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                      description="Tell 3s from 7s on as many processes as were launched.")
     parser.add_argument("--epochs", type=int, default=5, help="passes over the training data")
     parser.add_argument("--bs", type=int, default=64, help="samples in a batch of each process")
     parser.add_argument("--lr", type=float, default=.1, help="learning rate")
     parser.add_argument("--seed", type=int, default=42, help="of the first weights and of the order of the samples")
     parser.add_argument("--deep", action="store_true", help="train the deep net, not the linear model")
-    parser.add_argument("--out", type=Path, help="write losses, accuracies, seconds and parameters to this file, as JSON")
+    parser.add_argument("--out", type=Path,
+                        help="write losses, accuracies, seconds and parameters to this file, as JSON")
     args = parser.parse_args(argv)
     try: _check_settings(args.epochs, args.bs, args.lr)
     except ValueError as e: parser.error(str(e))
@@ -152,7 +162,8 @@ def main(
     report["params"] = torch.cat([p.detach().cpu().flatten() for p in model.parameters()]).tolist()
     if args.out: args.out.write_text(json.dumps(report), encoding="utf-8")
     print(f"processes {report['processes']}, batch {args.bs} each, loss {report['losses'][-1]:.4f}, "
-          f"accuracy {report['accuracies'][-1]:.4f} over {report['validated']} samples, {min(report['seconds']):.2f} s an epoch")
+           f"accuracy {report['accuracies'][-1]:.4f} over {report['validated']} samples, "
+          f"{min(report['seconds']):.2f} s an epoch")
 
 # %% ../nbs/12_distributed.ipynb #3623f0fc
 if __name__ == "__main__" and "__file__" in globals(): main()

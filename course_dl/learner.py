@@ -19,7 +19,7 @@ class CancelFit(Exception):
 class TinyLearner:
     """A training loop that calls its callbacks at seven moments, listed in `events`.
 
-    Callbacks find in it `model`, `opt`, `loss_fn`, both loaders, `epochs`, `epoch` (from 1), `step` (training steps done),
+    Callbacks find in it `model`, `opt`, `loss_fn`, both loaders, `epochs`, `epoch` (from 1), `step` (steps done),
     `training`, `xb`, `yb`, `preds`, `loss` and `history`."""
     events = ("before_fit", "before_epoch", "before_batch", "after_loss", "after_batch", "after_epoch", "after_fit")
 
@@ -36,7 +36,8 @@ class TinyLearner:
         self.loss_fn, self.metrics, self.cbs, self.history = loss_fn, list(metrics), list(cbs), []
         for cb in self.cbs:
             if not any(hasattr(cb, event) for event in self.events):
-                raise ValueError(f"a callback must have a method named {', '.join(self.events)}, got {type(cb).__name__}")
+                events = ", ".join(self.events)
+                raise ValueError(f"a callback must have a method named {events}, got {type(cb).__name__}")
 
     def _tell(self, event):
         for cb in self.cbs: getattr(cb, event, lambda learn: None)(self)
@@ -70,7 +71,7 @@ class TinyLearner:
 
     def fit(self,
         epochs:int, # passes over the training data, 1 or more
-    )->list:        # a dictionary for each finished epoch: `epoch`, `train_loss`, `valid_loss` and the metrics, per sample
+    )->list:        # a dictionary for each finished epoch: `epoch`, `train_loss`, `valid_loss`, the metrics, per sample
         """Train, and validate after each epoch, until a callback raises `CancelFit`.
 
         Raises `ValueError` for fewer than one epoch and for a loader without batches."""
@@ -110,7 +111,7 @@ def _two_cosines(pos, start, middle, end, warm):
     return start + (end-start)*(1 - math.cos(math.pi*pos))/2
 
 class OneCycle:
-    """Callback that sets rate and momentum for each step as fastai's one-cycle policy does, and keeps them in `lrs` and `moms`.
+    """Callback that sets rate and momentum for each step as fastai's one-cycle does, and keeps them in `lrs`, `moms`.
 
     Raises `ValueError` for a rate that is not positive and for a share outside (0, 1)."""
     def __init__(self,
@@ -142,7 +143,7 @@ class OneCycle:
 
 # %% ../nbs/11_learner.ipynb #a922e2b1
 class RateFinder:
-    """Callback that raises the learning rate at every step, keeps `lrs` and smoothed `losses`, and then restores model and optimizer.
+    """Callback that raises the rate step by step, keeps `lrs` and smoothed `losses`, then restores model and optimizer.
 
     It ends the training after `n_steps`, or when the smoothed loss exceeds four times its minimum."""
     def __init__(self,

@@ -105,7 +105,8 @@ def test_an_error_comes_with_the_line_of_the_learner():
         y = x.sum()
         return y.undefined
     message = Exercise("total", lambda x: x.sum(), inputs=dict(x=tensors(2))).check(my_total).message
-    assert re.search(r"It stops with AttributeError: .*undefined.*\n  line \d+: return y\.undefined\n", message), message
+    shown = r"It stops with AttributeError: .*undefined.*\n  line \d+: return y\.undefined\n"
+    assert re.search(shown, message), message
 
 
 @pytest.fixture(scope="session")

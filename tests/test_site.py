@@ -13,9 +13,9 @@ from urllib.parse import unquote
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import CHECKS, LESSONS, ROOT, module_name, read
 from PIL import Image
 
+from conftest import CHECKS, LESSONS, ROOT, module_name, read
 from course_dl.exercises import lesson_exercises, solution_code
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ def _three(answer, g, x, w, b):
     except RuntimeError as e:
         if "shapes cannot be multiplied" not in str(e): raise
         raise Wrong(f"The shapes do not fit. `g` has shape {tuple(g.shape)}, `x` {tuple(x.shape)}, "
-                    f"`w` {tuple(w.shape)}; `.T` turns one over.")
+                    f"`w` {tuple(w.shape)}; `.T` turns one over.") from None
     if not isinstance(given, (tuple, list)) or len(given) != 3:
         raise Wrong("Return three tensors: the gradients along `x`, `w` and `b`.")
     return {f"along {name}": value for name, value in zip("xwb", given)}
@@ -164,7 +164,7 @@ def _valid_order(answer, made_from):
     row = _long_row()
     try: order = answer(row[-1])
     except RecursionError: raise Wrong("Right for small graphs, but 5,000 nodes in a row are too many for a function "
-                                       "that calls itself. Use a loop and a list.")
+                                       "that calls itself. Use a loop and a list.") from None
     if list(order) != row[::-1]: raise Wrong("In a row of 5,000 nodes some are missing or out of order.")
     return True
 
