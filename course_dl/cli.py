@@ -101,13 +101,15 @@ def results_command(
 def student_command(
     folder:Path=typer.Argument(help="Where to write; made if missing."),
     outputs:bool=typer.Option(False, "--outputs", help="Keep the outputs above the exercises."),
-    force:bool=typer.Option(False, "--force", help="Write over notebooks that are there."),
+    force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
+    solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
 ):
-    "Write a copy of the lessons to work in, and solved ones beside it."
-    from course_dl.exercises import write_student_copies
-    try: files = write_student_copies(folder, outputs, force)
+    "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
+    from course_dl.student import write_student_copies
+    try: files = write_student_copies(folder, outputs, force, solutions)
     except OSError as e: _fail(str(e))
-    typer.echo(f"{len(files)} notebooks to work in: {folder}; solved: {folder/'solutions'}\n"
+    solved = f"; solved: {folder/'solutions'}" if solutions else ""
+    typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
 
 # %% ../nbs/30_cli.ipynb #068aa58f
@@ -116,7 +118,7 @@ def progress_command(
     folder:Path=typer.Argument(Path("."), help="Your notebooks; this folder unless given."),
 ):
     "Show which exercises you have solved, from your saved notebooks; nothing leaves this machine."
-    from course_dl.exercises import progress_table, read_progress
+    from course_dl.student import progress_table, read_progress
     try: typer.echo(progress_table(read_progress(folder)))
     except ValueError as e: _fail(str(e))
 

@@ -141,8 +141,6 @@ def plot_curves(
         if not isinstance(values, tuple) and ax.get_xscale() == "linear":
             ax.xaxis.get_major_locator().set_params(integer=True)
     for axis in log: ax.set(**{f"{axis}scale": "log"})
-    counted = any(not isinstance(values, tuple) for values in curves.values())
-    if counted and ax.get_xscale() == "linear": ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(ax.get_legend_handles_labels()[1]) > 1: ax.legend()
     return ax

@@ -102,7 +102,7 @@ class SimpleNet(nn.Module):
 def describe(
     model:nn.Module, # any module whose layers take and return tensors
     xb:Tensor,       # a batch it accepts, on its device
-):                   # a pandas `DataFrame` with columns `layer`, `type`, `input`, `output` (shapes) and `parameters` (how many)
+):                   # a `DataFrame` with columns `layer`, `type`, `input`, `output` (shapes), `parameters` (how many)
     "Send a batch through a model in evaluation mode and list the layers it meets, in order."
     import pandas as pd
     rows, hooks = [], []

@@ -103,7 +103,7 @@ def descend(
     batches,                   # what an epoch goes through: a `DataLoader`, or a list of pairs `(xb, yb)`
     opt:torch.optim.Optimizer, # optimizer that holds the model's parameters
     epochs:int,                # passes over `batches` at most, 1 or more
-)->Tensor:                     # history, shape (steps done, parameters + 1): parameters before each step, and the loss there
+)->Tensor:                     # history, shape (steps done, parameters + 1): parameters before each step, loss there
     """Minimize the mean squared error step by step; stop at a loss that is not finite.
 
     Raises `ValueError` for no epochs, an epoch without batches, and an optimizer of other parameters."""

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from operator import attrgetter
+from string import Template
 
 import yaml
 from docutils import nodes
@@ -14,32 +15,25 @@ from nbformat.v4 import new_markdown_cell
 from sphinx.util import logging
 
 from docs import lesson
-from docs.lesson import BLOB, ROOT, SETTINGS
+from docs.lesson import ROOT, SETTINGS
 
-globals().update(yaml.safe_load((ROOT/"docs"/"sphinx.yml").read_text(encoding="utf-8")))
-project, author, copyright = SETTINGS["lib_name"], SETTINGS["author"], SETTINGS["copyright"]
-SIDEBAR = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
+
+def text_of(path): return (ROOT/path).read_text(encoding="utf-8")
+
+
+project = SETTINGS["lib_name"]
+globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
+SIDEBAR = yaml.safe_load(text_of("_quarto.yml"))["website"]["sidebar"]["contents"]
 SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
-SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
+                       "CODE_OF_CONDUCT.md", "SECURITY.md"]
 PATHS = {lesson.page_of(path): path for paths in [["nbs/index.ipynb"], *SECTIONS.values()] for path in paths}
-
 include_patterns = [*PATHS.values(), "nbs/checks/*.ipynb"]
-html_title = SETTINGS["title"]
-html_extra_path = [str(ROOT/"nbs")]  # the notebooks, to download
-html_search_scorer = str(ROOT/"docs"/"_static"/"scorer.js")
-html_theme_options = dict(
-    search_as_you_type=True, search_bar_text="Search the course", logo={"text": html_title}, navbar_center=[],
-    navbar_end=["theme-switcher", "navbar-icon-links"], back_to_top_button=False, show_toc_level=2,
-    icon_links=[dict(name="GitHub", url=SETTINGS["git_url"], icon="fa-brands fa-github")],
-    secondary_sidebar_items=["page-toc", "page-tools"], article_header_start=[], article_footer_items=["last-run"],
-    footer_start=["copyright"], footer_end=[])
-
-NOTEBOOKS = {page: lesson.read((ROOT/path).read_text(encoding="utf-8")) for page, path in PATHS.items()
-             if path.endswith(".ipynb")}
-CODE = {page: "\n".join(o.source for o in nb.cells if o.cell_type == "code") for page, nb in NOTEBOOKS.items()}
+CELLS = {page: lesson.read(text_of(path)).cells for page, path in PATHS.items() if path.endswith(".ipynb")}
+CODE = {page: "\n".join(o.source for o in cells if o.cell_type == "code") for page, cells in CELLS.items()}
 
 
-def title(page): return re.match(r"# (.+?)(?:: .*)?\n", NOTEBOOKS[page].cells[0].source)[1].replace("`", "")
+def title(page): return re.match(r"# (.+?)(?:: .*)?\n", CELLS[page][0].source)[1].replace("`", "")
 
 
 def add_lists(app, page, source):
@@ -47,7 +41,7 @@ def add_lists(app, page, source):
     if page == "api":
         source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{title(o)} <{o}>`.\n\n"
                              f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n"
-                             for o in NOTEBOOKS if (ROOT/project/f"{o}.py").exists())
+                             for o in CELLS if (ROOT/project/f"{o}.py").exists())
     if page == "index":
         nb = json.loads(source[0])
         lists = {"": ["Home <self>"], **{name: map(lesson.page_of, paths) for name, paths in SECTIONS.items()}}
@@ -62,13 +56,12 @@ def linkcode_resolve(domain, info):
     symbol = attrgetter(info["fullname"])(sys.modules[info["module"]])
     try: line = inspect.getsourcelines(inspect.unwrap(symbol))[1]
     except TypeError: return None
-    return f"{BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
+    return f"{lesson.BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
 
 
 def skip_fields(app, what, name, symbol, skip, options):
     "The fields of a class stand in the table of its parameters."
-    is_field = what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property))
-    return True if is_field else None
+    if what == "class" and not (inspect.isroutine(symbol) or isinstance(symbol, property)): return True
 
 
 def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
@@ -86,20 +79,14 @@ def describe(app, what, path, symbol, options, lines):
     if len(names) != 1: return
     said = [] if what == "data" else [f"`in its lesson <{module}.html#{names[0]}>`__"]
     users = [f":doc:`{title(page)} <{page}>`" for page, code in CODE.items()
-             if f"from {project}.{module} import" in code and re.search(rf"\b{names[0]}\b", code)]
+             if f"from {project}.{module} import" in code and re.search(rf"(?<!\.)\b{names[0]}\b(?!=)", code)]
     if users: said.append(f"used in {', '.join(users)}")
     lines += ["", " · ".join(said), ""]
 
 
-def page_context(app, page, template, context, doctree):
-    "What the templates need to know of a page."
-    if page not in app.env.found_docs or page == "api": return
-    path = app.env.doc2path(page, base=False).as_posix()
-    context["edit_url"] = f"{SETTINGS['git_url']}/edit/{SETTINGS['branch']}/{path}"
-    if not path.endswith(".ipynb"): return
-    colab = BLOB.replace("github.com", "colab.research.google.com/github")
-    last_run = json.loads((ROOT/path).read_text(encoding="utf-8"))["metadata"].get("last_run")
-    context.update(notebook=path.removeprefix("nbs/"), last_run=last_run, colab=f"{colab}/{path}")
+def add_path(app, page, template, context, doctree):
+    "The templates need to know where a page comes from."
+    if page in app.env.found_docs: context["path"] = app.env.doc2path(page, base=False).as_posix()
 
 
 def math(block):
@@ -118,7 +105,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
     app.connect("builder-inited", lesson.name_pages)
     app.connect("source-read", add_lists)
-    app.connect("html-page-context", page_context)
+    app.connect("html-page-context", add_path)
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

@@ -2,11 +2,11 @@
 import ast
 import posixpath
 import re
-from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from fastcore.foundation import Config
 from PIL import Image
 from sphinx import addnodes
 from sphinx.project import Project
@@ -15,9 +15,7 @@ from sphinx.transforms import SphinxTransform
 from course_dl._modidx import d as module_index
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = ConfigParser()
-SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
-SETTINGS = SETTINGS["DEFAULT"]
+SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 FOLDED = {"proof": "✓ checked", "setup": "Set-up"}  # cells with these tags are a line that opens
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -43,7 +41,7 @@ def read(
 )->nbformat.NotebookNode: # for MyST-NB
     "Directives become tags, and the description of a picture; what nbdev alone needs is left out."
     nb = nbformat.reads(text, as_version=4)
-    nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    nb.metadata.update(nb.metadata.pop("last_run", {}), language_info={"name": "python", "pygments_lexer": "ipython3"})
     for cell in nb.cells:
         if cell.cell_type != "code": continue
         said = dict(DIRECTIVE.findall(cell.source))
@@ -80,7 +78,7 @@ class Page(SphinxTransform):
 
     def picture(self, image):
         "Badges of other hosts are local, or go; what has frames is a film."
-        if image["uri"] == COLAB: image["uri"] = "/docs/_static/colab.svg"
+        if image["uri"] == COLAB: image["uri"] = "/nbs/images/colab.svg"
         elif "://" in image["uri"]: image.parent.parent.remove(image.parent)
         elif image["uri"].endswith(".png"):
             path = Path(self.env.relfn2path(image["uri"], self.page)[1])

@@ -3,41 +3,52 @@ import re
 from importlib import import_module
 
 import nbformat
+import numpy as np
 import pytest
 import torch
-from conftest import LESSONS, ROOT, module_name, read
-from course_dl.exercises import lesson_exercises, progress_table, read_progress, student_copy, write_student_copies
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_output
+
+from course_dl.exercises import Exercise, tensors
+from course_dl.student import lesson_exercises, progress_table, read_progress, student_copy, write_student_copies
+from helpers import LESSONS, ROOT, module_name, read
+
 
 def exercises(lesson): return import_module(f"course_dl.checks.{module_name(lesson)}").exercises
 
 
-@pytest.fixture(params=LESSONS, ids=lambda o: o.stem)
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
 def lesson(request): return request.param
 
 
 def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson, record_property):
     rows = exercises(lesson).prove()
-    record_property("proven", [(lesson.stem, *o) for o in rows])  # shown at the end of the run, see conftest.py
-    assert all(sum(name == o for name, _ in rows) >= 3 for o in exercises(lesson).all)
+    record_property("proven", [(lesson.stem, *row) for row in rows])  # shown at the end of the run, see conftest.py
+    assert [name for name, _ in rows] == [e.name for e in exercises(lesson).all.values() for _ in e.mistakes]
+
+
+def test_every_exercise_has_what_the_course_asks_of_it(lesson):
+    "An exercise needs a reference and inputs; one of the course has mistakes, unusual answers and hints as well."
+    for exercise in exercises(lesson).all.values():
+        assert len(exercise.mistakes) >= 3, exercise.name
+        assert len(exercise.unusual) >= (3 if exercise.inputs is not None else 2), exercise.name
+        assert len(exercise.hints) >= 2 and len(set(exercise.hints)) == len(exercise.hints), exercise.name
 
 
 def test_every_exercise_stands_in_its_lesson(lesson):
     nb = read(lesson)
     found = lesson_exercises(nb)
-    assert [o["name"] for o in found] == list(exercises(lesson).all) and exercises(lesson).lesson == module_name(lesson)
-    assert 3 <= len(found) <= 6
-    for o in found: assert "..." in nb.cells[o["stub"]].source and "```python" in nb.cells[o["solution"]].source
-    pictures = re.findall(r"\]\(images/(exercise_\w+\.png)\)", "".join(o.source for o in nb.cells))
-    assert pictures and all((ROOT/"nbs"/"images"/o).exists() for o in pictures), "no open exercise with a picture"
-
-
-def test_there_are_forty_exercises(): assert sum(len(exercises(o).all) for o in LESSONS) >= 40
+    assert [part["name"] for part in found] == list(exercises(lesson).all)
+    assert exercises(lesson).lesson == module_name(lesson) and 3 <= len(found) <= 6
+    for part in found:
+        assert "..." in nb.cells[part["stub"]].source and "```python" in nb.cells[part["solution"]].source
+    pictures = re.findall(r"\]\(images/(exercise_\w+\.png)\)", "".join(cell.source for cell in nb.cells))
+    assert pictures and all((ROOT/"nbs/images"/name).exists() for name in pictures), "no open exercise with a picture"
 
 
 def test_a_check_answers_the_same_twice():
     check = import_module("course_dl.checks.similarity").check
-    wrong = lambda a, b: (a-b).mean((-1, -2))
+    def wrong(a, b): return (a-b).mean((-1, -2))
     assert str(check.l1_distance(wrong)) == str(check.l1_distance(wrong))
 
 
@@ -47,12 +58,55 @@ def test_a_check_survives_any_attempt(lesson):
     class Odd:
         def __init__(self, *args): self.x = args
         def __getattr__(self, name): raise RuntimeError(name)
-    for o in exercises(lesson).all.values():
-        for attempt in (None, ..., 3.25, "a string", [1, 2], {}, stops, lambda: 3, lambda *args, **kwargs: "text", Odd, print):
-            assert o._judge(attempt).state != "right", (o.name, attempt)
-        before = torch.get_rng_state()
-        assert o.check(stops).state == "wrong"
-        assert torch.equal(before, torch.get_rng_state())
+    attempts = (None, ..., 3.25, "a string", [1, 2], {}, stops, lambda: 3, lambda *args, **kwargs: "text", Odd, print)
+    for exercise in exercises(lesson).all.values():
+        for attempt in attempts: assert exercise._judge(attempt)[0] != "right", (exercise.name, attempt)
+        torch.manual_seed(1)  # another state than a check begins with
+        np.random.seed(1)
+        before, before_np = torch.get_rng_state(), np.random.get_state()[1].copy()
+        assert exercise.check(stops).state == "wrong"
+        assert torch.equal(before, torch.get_rng_state()) and (before_np == np.random.get_state()[1]).all()
+
+
+def test_what_is_handed_over_by_mistake_gets_a_sentence(lesson):
+    for exercise in exercises(lesson).all.values():
+        assert "between the brackets" in exercise.check().message
+        if not callable(exercise.reference): continue
+        assert "None, which is nothing at all. Hand over the" in exercise.check(None).message, exercise.name
+        assert re.search("(a result|an object of your class), a Tensor", exercise.check(torch.ones(2)).message)
+
+
+def test_inputs_that_are_shown_tell_something(lesson):
+    "The first input that shows a mistake is never all zeros, and is shown whole."
+    for exercise in exercises(lesson).all.values():
+        if not isinstance(exercise.inputs, dict): continue
+        inputs = exercise._find(lambda inputs: True)
+        values = [value for value in inputs.values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
+        assert all(value.any() and value.numel() <= 100 for value in values), (exercise.name, inputs)
+
+
+def test_an_answer_that_counts_on_a_size_is_refused():
+    check = import_module("course_dl.checks.similarity").check
+    assert not check.median_image(lambda images: images.sort(0).values[1])
+
+
+def test_prints_are_shown_once_above_the_verdict(capsys):
+    exercise = Exercise("total", lambda x: x.sum(), inputs=dict(x=tensors(2, 3)))
+    def loud(x):
+        print("I see", len(x), "rows")
+        return x.sum()
+    assert exercise.check(loud) and capsys.readouterr().out == "I see 2 rows\n"
+    assert not exercise.check(lambda x: print("total:", x.sum().item()))
+    assert re.fullmatch(r"total: \S+\n", capsys.readouterr().out)
+
+
+def test_an_error_comes_with_the_line_of_the_learner():
+    def my_total(x):
+        y = x.sum()
+        return y.undefined
+    message = Exercise("total", lambda x: x.sum(), inputs=dict(x=tensors(2))).check(my_total).message
+    shown = r"It stops with AttributeError: .*undefined.*\n  line \d+: return y\.undefined\n"
+    assert re.search(shown, message), message
 
 
 @pytest.fixture(scope="session")
@@ -62,24 +116,57 @@ def copies(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solved", [False, True], ids=["blank", "solved"])
 def test_copies_run(lesson, copies, solved, monkeypatch):
     "The solved copy passes every check, the blank one stops nowhere and says how to begin."
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     folder = copies/"solutions" if solved else copies
     nb = read(folder/lesson.name)
-    assert not re.search(r"^#\|", "\n".join(o.source for o in nb.cells if o.cell_type == "code"), re.M)
-    nb.cells = [o for o in nb.cells if "slow" not in o.metadata.get("tags", [])]
+    nb.cells = [cell for cell in nb.cells if "slow" not in cell.metadata.get("tags", [])]
     NotebookClient(nb, timeout=250, kernel_name="python3", resources=dict(metadata=dict(path=folder))).execute()
-    said = [o.outputs[0].data["text/plain"] for o in nb.cells if re.match(r"check\.\w+\(", o.source)]
-    assert said and all(o.startswith("✓" if solved else "○") for o in said), said
+    said = [output.data["text/plain"] for cell in nb.cells if re.match(r"check\.\w+\(", cell.source)
+            for output in cell.outputs if output.output_type == "execute_result"]
+    assert len(said) == len(exercises(lesson).all) and all(text[0] == ("✓" if solved else "○") for text in said), said
+    if solved: assert "Next: " in said[0] and said[-1].endswith("That was the last exercise of this lesson.")
 
 
-def test_progress_reads_what_the_checks_said(copies, tmp_path):
+def test_copies_fold_each_hint_and_the_solution_on_its_own(lesson):
+    nb = read(lesson)
+    slow = sum(bool(re.search(r"^#\|\s*slow", cell.source, re.M)) for cell in nb.cells if cell.cell_type == "code")
+    copy, bare = student_copy(nb), student_copy(nb, solutions=False)
+    assert not re.search(r"^#\|", "\n".join(cell.source for cell in copy.cells if cell.cell_type == "code"), re.M)
+    assert sum("slow" in cell.metadata.get("tags", []) for cell in copy.cells) == slow
+    text, bare_text = ("\n".join(cell.source for cell in nb.cells) for nb in (copy, bare))
+    hints = [hint for exercise in exercises(lesson).all.values() for hint in exercise.hints]
+    for hint in hints: assert f"</summary>\n\n{hint}\n\n</details>" in text and hint in bare_text
+    assert text.count("<summary>Solution</summary>") == len(exercises(lesson).all)
+    assert "<summary>Solution</summary>" not in bare_text and "solution is folded" not in bare_text
+
+
+def test_a_second_copy_keeps_what_the_learner_wrote(copies):
+    path = copies/LESSONS[0].name
+    fresh = path.read_text(encoding="utf-8")
+    nb = read(path)
+    stub = next(i for i, cell in enumerate(nb.cells) if cell.source.startswith("check."))-1
+    nb.cells[stub].source = "def my_answer(): return 42"
+    nb.cells.insert(1, new_code_cell("'my own note'"))
+    nb.cells[0].source, nb.cells[0].metadata.copied["source"] = "# An older title", "as it was then"
+    del nb.cells[-1]  # what is missing comes back
+    nbformat.write(nb, path)
+    write_student_copies(copies, solutions=False)
+    sources, wanted = ([cell.source for cell in read(o).cells] for o in (path, copies/"solutions"/path.name))
+    assert "def my_answer(): return 42" in sources and sources[1] == "'my own note'" and sources[-1] == wanted[-1]
+    write_student_copies(copies, force=True)
+    assert path.read_text(encoding="utf-8") == fresh
+
+
+def test_progress_reads_what_the_checks_said(tmp_path):
     nb = student_copy(read(LESSONS[0]))
-    parts = [o for o in nb.cells if o.source.startswith("check.")]
-    for o, sign in zip(parts, "✓✗"): o.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": f"{sign} said"})]
+    checks = [cell for cell in nb.cells if cell.source.startswith("check.")]
+    for cell, said in zip(checks, ("✓ said", "✗ said")):
+        cell.outputs = [new_output("execute_result", {"text/plain": said})]
     nbformat.write(nb, tmp_path/LESSONS[0].name)
     done = read_progress(tmp_path)
     assert list(done[LESSONS[0].stem].values())[:3] == ["right", "wrong", "not started"]
-    assert progress_table(done).splitlines()[-1].split() == ["in", "all", "1", "of", str(len(parts))]
+    assert progress_table(done).splitlines()[-1].split() == ["in", "all", "1", "of", str(len(checks))]

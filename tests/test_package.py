@@ -4,8 +4,9 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from helpers import SETTINGS, run_python
 from packaging.requirements import Requirement
+
+from helpers import SETTINGS, run_python
 
 
 @pytest.mark.parametrize("module", ["similarity", "thermometer", "sgd"])

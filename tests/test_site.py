@@ -7,36 +7,43 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import LESSONS, ROOT, read
+from PIL import Image
+
+from conftest import CHECKS, LESSONS, ROOT, module_name, read
 from course_dl.exercises import lesson_exercises, solution_code
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
-LISTED = [page for o in SITE["website"]["sidebar"]["contents"] for page in (o["contents"] if isinstance(o, dict) else [o])]
-PAGES = [re.sub(r"^\d+_", "", o).removesuffix(".ipynb") for o in LISTED]
+SIDEBAR = SITE["website"]["sidebar"]["contents"]
+LISTED = [name for part in SIDEBAR for name in (part["contents"] if isinstance(part, dict) else [part])]
+PAGES = [re.sub(r"^\d+_", "", name).removesuffix(".ipynb") for name in LISTED]
+ANSWERS = [f"checks/{path.stem}" for path in CHECKS]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    out = tmp_path_factory.mktemp("site")/"_docs"
-    path = ":".join(o for o in os.environ["PATH"].split(":") if not (Path(o)/"quarto").exists())
-    done = subprocess.run([sys.executable, ROOT/"docs"/"build.py", out], capture_output=True, text=True, env={**os.environ, "PATH": path})
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto", "-c", "docs",
+               "-d", folder/"doctrees", ".", folder/"html"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    return out
+    return folder/"html"
 
 
 @pytest.fixture(scope="session")
-def soups(site): return {o: BeautifulSoup(o.read_text(encoding="utf-8"), "html.parser") for o in site.rglob("*.html")}
+def soups(site):
+    pages = [*site.glob("*.html"), *site.glob("checks/*.html")]
+    return {page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser") for page in pages}
 
 
 @pytest.fixture(scope="session")
-def anchors(soups): return {page: {o["id"] for o in soup.select("[id]")} for page, soup in soups.items()}
+def anchors(soups): return {page: {tag["id"] for tag in soup.select("[id]")} for page, soup in soups.items()}
 
 
 def dead_links(page, soup, anchors, site):
@@ -49,47 +56,66 @@ def dead_links(page, soup, anchors, site):
         elif anchor and place in anchors and unquote(anchor) not in anchors[place]: yield a["href"]
 
 
-def pictures_without_text(soup): return [o.get("src") for o in soup.find_all("img") if " " not in o.get("alt", "").strip()]  # Sphinx gives the path otherwise
+def pictures_without_text(soup):
+    "Sphinx gives the path where there is no text."
+    return [image.get("src") for image in soup.find_all("img") if " " not in image.get("alt", "").strip()]
 
 
 def foreign(soup):
     "What a browser would load from another host."
-    tags = [(o, o.get("src") or o.get("href")) for o in soup.select("script[src], img[src], iframe[src], source[src], video[src], link[href]")]
-    urls = [url for o, url in tags if o.name != "link" or not {"canonical", "next", "prev"} & set(o.get("rel", []))]
-    inline = [url for o in soup.find_all(["style", "script"]) if o.get("type") != "application/json" for url in re.findall(r"(?:url\(|import )['\"]?(https?:[^'\")]+)", o.text)]
-    return [o for o in urls + inline if re.match(r"(https?:)?//", o)]
+    tags = soup.select("script[src], img[src], iframe[src], source[src], video[src], link[href]")
+    links = {tag for tag in tags if {"canonical", "next", "prev"} & set(tag.get("rel", []))}
+    urls = [tag.get("src") or tag.get("href") for tag in tags if tag not in links]
+    code = [tag.text for tag in soup.find_all(["style", "script"]) if tag.get("type") != "application/json"]
+    urls += [url for text in code for url in re.findall(r"(?:url\(|import )['\"]?(https?:[^'\")]+)", text)]
+    return [url for url in urls if re.match(r"(https?:)?//", url)]
 
 
 def headings_out_of_order(soup):
     levels = [int(o.name[1]) for o in soup.select("article :is(h1, h2, h3, h4, h5, h6)")]
-    return levels[:1] != [1] or any(b > a+1 for a, b in zip(levels, levels[1:]))
+    return levels[:1] != [1] or any(b > a+1 for a, b in pairwise(levels))
 
 
 def test_every_notebook_has_its_page_in_order(site, soups):
-    assert all((site/f"{o}.html").exists() for o in PAGES)
-    links = [o["href"] for o in soups[site/"search.html"].select("nav.bd-docs-nav a")]
-    assert [o for o in links if o.removesuffix(".html") in PAGES] == [f"{o}.html" for o in PAGES]
+    assert all((site/f"{page}.html").exists() for page in PAGES)
+    links = [a["href"] for a in soups[site/"search.html"].select("nav.bd-docs-nav a")]
+    assert [link for link in links if link.removesuffix(".html") in PAGES] == [f"{page}.html" for page in PAGES]
     assert {"api.html", "changelog.html", "contributing.html"} <= set(links)
 
 
+def test_answers_are_linked_from_their_lesson_and_found_nowhere_else(site, soups):
+    index = (site/"searchindex.js").read_text(encoding="utf-8")
+    assert '"sgd"' in index and all(f'"{page}"' in index for page in ANSWERS)  # known, but without a word:
+    assert '"Checks:' not in index
+    for page in ANSWERS:
+        linked = {o.stem for o, soup in soups.items() if o.parent == site and soup.select(f"a[href^='{page}.html']")}
+        assert page.removeprefix("checks/") in linked and not linked & {"index", "search", "api"}, page
+
+
 def test_every_link_and_anchor_resolves(site, soups, anchors):
-    assert not {page.name: dead for page, soup in soups.items() if (dead := list(dead_links(page, soup, anchors, site)))}
+    found = {page.name: list(dead_links(page, soup, anchors, site)) for page, soup in soups.items()}
+    assert not {page: links for page, links in found.items() if links}
 
 
-def test_every_picture_has_a_text(soups): assert not {page.name: o for page, soup in soups.items() if (o := pictures_without_text(soup))}
+def test_every_picture_has_a_text(soups):
+    assert not {page.name: images for page, soup in soups.items() if (images := pictures_without_text(soup))}
 
 
 def test_nothing_is_loaded_from_another_host(site, soups):
-    assert not {page.name: o for page, soup in soups.items() if (o := foreign(soup))}
-    for o in site.rglob("*.css"): assert not re.search(r"(url\(|@import )['\"]?(https?:)?//", o.read_text(encoding="utf-8")), o.name
+    assert not {page.name: urls for page, soup in soups.items() if (urls := foreign(soup))}
+    for path in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import )['\"]?(https?:)?//", path.read_text(encoding="utf-8")), path.name
 
 
-def test_headings_are_in_order(soups): assert not [page.name for page, soup in soups.items() if page.stem != "search" and headings_out_of_order(soup)]
+def test_headings_are_in_order(soups):
+    assert not [page.name for page, soup in soups.items() if page.stem != "search" and headings_out_of_order(soup)]
 
 
 def test_a_broken_page_is_found(site, anchors):
-    soup = BeautifulSoup("""<article><h1>a</h1><h3>b</h3></article><a href="no.html">x</a><a href="index.html#no">y</a><a href="#no">z</a>
-        <img src="a.png"><img src="b.png" alt="_images/b.png"><script src="https://example.org/a.js"></script><style>@font-face{src: url("https://example.org/f")}</style>""", "html.parser")
+    soup = BeautifulSoup("""<article><h1>a</h1><h3>b</h3></article>
+        <a href="no.html">x</a><a href="index.html#no">y</a><a href="#no">z</a>
+        <img src="a.png"><img src="b.png" alt="_images/b.png"><script src="https://example.org/a.js"></script>
+        <style>@font-face{src: url("https://example.org/f")}</style>""", "html.parser")
     assert list(dead_links(site/"core.html", soup, anchors, site)) == ["no.html", "index.html#no", "#no"]
     assert pictures_without_text(soup) == ["a.png", "b.png"] and len(foreign(soup)) == 2 and headings_out_of_order(soup)
 
@@ -107,56 +133,147 @@ def test_lessons_show_code_and_hide_the_rest(site, soups):
     assert "default_exp" not in text and "#|" not in text and "google.colab" not in text
     page = soups[site/"sgd.html"]
     assert page.select("math") and page.find(id="numerical_grad")
-    assert {"Open in Colab", "Download notebook", "Edit on GitHub"} <= {o.text.strip() for o in page.select(".page-tools a")}
+    tools = {a.text.strip(): a["href"] for a in page.select(".page-tools a")}
+    notebook = LISTED[PAGES.index("sgd")]
+    assert tools["Open in Colab"].endswith(f"/blob/main/nbs/{notebook}") and tools["Download notebook"] == notebook
+    assert tools["Edit on GitHub"].endswith(f"/edit/main/nbs/{notebook}")
 
 
-@pytest.mark.parametrize("page, notebook", [*zip(PAGES, LISTED)])
+@pytest.mark.parametrize("page, notebook", [*zip(PAGES, LISTED, strict=True)])
 def test_page_ends_with_what_its_outputs_were_made_with(site, soups, page, notebook):
     "No more than the notebook says."
-    said, shown = read(ROOT/"nbs"/notebook).metadata.get("last_run", {}), soups[site/f"{page}.html"].select_one(".last-run")
-    assert bool(said) == bool(shown) and all(o in shown.text for o in said.values())
+    said = read(ROOT/"nbs"/notebook).metadata.get("last_run", {})
+    shown = soups[site/f"{page}.html"].select_one(".last-run")
+    assert bool(said) == bool(shown) and all(value in shown.text for value in said.values())
+
+
+def test_what_a_cell_defines_can_be_linked_to_and_leads_to_the_api(site, soups):
+    page = soups[site/"sgd.html"]
+    cell = page.find(id="numerical_grad").find_parent("div", class_="cell") or page.find(id="numerical_grad")
+    assert "def numerical_grad(" in cell.text
+    assert cell.select_one(".cell-links a")["href"] == "api.html#course_dl.sgd.numerical_grad"
+    assert page.find(id="basicoptim")  # as nbdev writes it
+
+
+def test_proofs_are_folded(site, soups):
+    tagged = [cell.metadata.get("tags", []) for name in LISTED for cell in read(ROOT/"nbs"/name).cells]
+    folds = [fold for page in PAGES for fold in soups[site/f"{page}.html"].select("details.proof")]
+    assert len(folds) == sum("proof" in tags for tags in tagged) > 50
+    assert all(fold.summary.text == "✓ checked" and fold.select_one("pre") for fold in folds)
+    assert not any(fold.has_attr("open") for fold in folds)
+
+
+def test_films_show_their_last_frame_and_a_link_that_plays_them(site, soups):
+    films = [(page, film) for page, soup in soups.items() for film in soup.select(".film")]
+    assert len(films) >= 4
+    for page, film in films:
+        still = Image.open(page.parent/film.img["src"])
+        with Image.open(page.parent/film.a["href"]) as frames:
+            frames.seek(frames.n_frames-1)
+            assert frames.n_frames > 1 and frames.convert("RGB").tobytes() == still.tobytes()
+            assert frames.info["loop"] == 1  # and there it ends
 
 
 def test_api_lists_every_exported_name(site, soups):
     "With a word on each."
-    shown = {dt["id"] for dt in soups[site/"api.html"].select("dt.sig[id]") if dt.find_next_sibling("dd").select_one("p")}
-    for o in (ROOT/"course_dl").glob("[!_]*.py"):
-        names = re.search(r"__all__ = \[(.*?)\]", o.read_text(encoding="utf-8"), re.S)[1]
-        assert {f"course_dl.{o.stem}.{name}" for name in re.findall(r"'(\w+)'", names)} <= shown, o.name
+    entries = soups[site/"api.html"].select("dt.sig[id]")
+    shown = {dt["id"] for dt in entries if dt.find_next_sibling("dd").select_one("p")}
+    for path in (ROOT/"course_dl").glob("[!_]*.py"):
+        names = re.search(r"__all__ = \[(.*?)\]", path.read_text(encoding="utf-8"), re.S)[1]
+        assert {f"course_dl.{path.stem}.{name}" for name in re.findall(r"'(\w+)'", names)} <= shown, path.name
+    assert not any(".checks." in name for name in shown)
 
 
 def test_api_links_to_the_line_that_defines_a_name(site, soups):
-    entries = [(dt["id"], link["href"]) for dt in soups[site/"api.html"].select("dl:not(.data) > dt.sig[id]") for link in dt.select("a:has(.viewcode-link)")]
-    assert len(entries) == len(soups[site/"api.html"].select("dl:not(.data) > dt.sig[id]")) > 100
-    for name, link in entries:
+    entries = soups[site/"api.html"].select("dl:not(.data) > dt.sig[id]")
+    links = [(dt["id"], link["href"]) for dt in entries for link in dt.select("a:has(.viewcode-link)")]
+    assert len(links) == len(entries) > 100
+    for name, link in links:
         module, line = re.search(r"course_dl/(\w+)\.py#L(\d+)$", link).groups()
-        code = "\n".join((ROOT/"course_dl"/f"{module}.py").read_text(encoding="utf-8").splitlines()[int(line)-1:])
-        assert name.split(".")[1] == module and re.match(rf"(\s*@.+\n)*\s*(def|class) {name.split('.')[-1]}\b", code), name
+        lines = (ROOT/"course_dl"/f"{module}.py").read_text(encoding="utf-8").splitlines()
+        code = "\n".join(lines[int(line)-1:])
+        assert name.split(".")[1] == module, name
+        assert re.match(rf"(\s*@.+\n)*\s*(def|class) {name.split('.')[-1]}\b", code), name
 
 
-def test_quarto_is_handed_a_whole_project(tmp_path):
-    "A stand-in for Quarto writes down what it is called with, and where."
-    project, stub = tmp_path/"project", tmp_path/"bin"/"quarto"
-    for o in ("nbs", "course_dl", "docs"): shutil.copytree(ROOT/o, project/o, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
-    for o in ("settings.ini", "_quarto.yml", "README.md"): shutil.copy(ROOT/o, project)
+def run_quarto(project, path):
+    return subprocess.run([sys.executable, "-m", "docs.quarto"], capture_output=True, text=True, cwd=project,
+                          env={**os.environ, "PATH": str(path), "PYTHONPATH": str(project)})
+
+
+@pytest.fixture(scope="module")
+def quarto(tmp_path_factory):
+    "What Quarto is handed for a few notebooks; a stand-in writes down what it is called with, and where."
+    project = tmp_path_factory.mktemp("quarto")/"project"
+    for name in ("nbs", "course_dl", "docs"):
+        shutil.copytree(ROOT/name, project/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    for name in ("settings.ini", "_quarto.yml", "README.md", "CONTRIBUTING.md", "LICENSE"):
+        shutil.copy(ROOT/name, project)
+    keep = {"index", "similarity", "results"}
+    for path in project.glob("nbs/**/*.ipynb"):
+        if module_name(path) not in keep: path.unlink()
+    stub = project.parent/"bin"/"quarto"
     stub.parent.mkdir()
-    stub.write_text('#!/bin/sh\necho "$PWD $@" >> "$0.log"\nmkdir -p _docs && touch _docs/index.html\n')
+    stub.write_text('#!/bin/sh\necho "$PWD $@" >> "$0.log"\n')
     stub.chmod(0o755)
-    done = subprocess.run([sys.executable, project/"docs"/"build.py"], capture_output=True, text=True,
-                          env={**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}", "PYTHONPATH": str(project)})
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    done = run_quarto(project, f"{stub.parent}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr
-    assert (stub.parent/"quarto.log").read_text() == f"{project/'_proc'} render --no-cache\n"
-    assert {*LISTED, "_quarto.yml", "nbdev.yml", "images"} <= {o.name for o in (project/"_proc").iterdir()}
-    assert (project/"_docs"/"index.html").exists() and (project/"README.md").read_text() == (ROOT/"README.md").read_text()
-    text = (project/"_proc"/"02_similarity.ipynb").read_text()
-    assert "output-file: " in text and "show_doc(" in text and "Open in Colab" in text
+    assert (stub.parent/"quarto.log").read_text() == f"{project/'build/quarto'} render --no-cache\n"
+    assert all(path.read_bytes() == content for path, content in before.items())  # README.md above all
+    return project/"build"/"quarto"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+def test_quarto_is_handed_a_whole_project(quarto):
+    assert {path.name for path in (quarto/"images").iterdir()} >= {"cover.png", "colab.svg", "favicon.svg"}
+    site = yaml.safe_load((quarto/"_quarto.yml").read_text(encoding="utf-8"))
+    assert site["website"]["sidebar"] == SITE["website"]["sidebar"] and site["website"]["repo-url"]
+    html = site["format"]["html"]
+    assert html["html-math-method"] == "mathml" and all("styles.scss" in layers for layers in html["theme"].values())
+    assert "$web-font-path: false" in (quarto/"styles.scss").read_text()
+    for path in quarto.glob("**/*.ipynb"):
+        first = read(path).cells[0].source
+        assert "output-file: " in first and ("search: false" in first) == (path.parent.name == "checks"), path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+def test_quarto_is_handed_nothing_that_it_would_spoil(quarto):
+    for path in quarto.glob("**/*.ipynb"):
+        cells = read(path).cells
+        shown = [output.data for cell in cells for output in cell.get("outputs", []) if "data" in output]
+        text = "\n".join([cell.source for cell in cells if cell.cell_type == "markdown"]
+                         + [data["text/markdown"] for data in shown if "text/markdown" in data])
+        assert not re.search(r"!\[[^]]", text), path  # a description in brackets becomes a caption
+        assert "colab-badge" not in text and "shields.io" not in text and "course-dl.github.io" not in text, path
+        assert not any("](" in fence for fence in re.findall(r"```python.*?```", text, re.S)), path
+        assert not any("text/html" in data for data in shown), path
+        for link in re.findall(r"\]\((?!\w+:|#)([^)#]+)", text):
+            place = quarto/path.parent.relative_to(quarto)/link
+            assert place.exists() or link.endswith(".html") or (ROOT/"nbs"/path.parent.name/link).exists() \
+                or (ROOT/"nbs"/link).exists(), (path, link)
+    text = (quarto/"02_similarity.ipynb").read_text(encoding="utf-8")
+    assert "show_doc(" in text and "Exported source" in text and 'code-summary: \\"✓ checked' in text
+    assert "```{=html}" in (quarto/"20_results.ipynb").read_text(encoding="utf-8")
+
+
+def test_without_quarto_make_quarto_says_so(tmp_path):
+    done = run_quarto(ROOT, tmp_path)
+    assert done.returncode == 1 and "quarto is missing" in done.stderr
+
+
+def test_plain_nbdev_docs_stops_before_it_writes_over_anything():
+    "Each of its ways to write starts with the filter that this name stops."
+    from nbdev.processors import FilterDefaults
+    with pytest.raises(ModuleNotFoundError, match="make_quarto"): FilterDefaults().procs()
 
 
 @pytest.fixture(scope="session")
 def browser():
     if not CHROMIUM: pytest.skip("no Chromium: on Debian, apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
     with sync_api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield browser
@@ -177,7 +294,8 @@ def address(site):
 
 @pytest.fixture
 def tab(browser):
-    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="light") as context: yield context.new_page()
+    phone = {"width": 390, "height": 844}
+    with browser.new_context(viewport=phone, color_scheme="light") as context: yield context.new_page()
 
 
 def watch(tab, allowed):
@@ -191,9 +309,9 @@ def watch(tab, allowed):
 
 def test_pages_load_quietly_and_fit_a_phone(tab, site, address):
     seen, wide = watch(tab, address), []
-    for o in sorted(site.glob("*.html")):
-        tab.goto(f"{address}/{o.name}")
-        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"): wide.append(o.name)
+    for path in sorted(site.glob("*.html")) + sorted(site.glob("checks/*.html")):
+        tab.goto(f"{address}/{path.relative_to(site).as_posix()}")
+        if tab.evaluate("document.documentElement.scrollWidth > innerWidth"): wide.append(path.name)
     assert not seen and not wide
 
 
@@ -210,9 +328,68 @@ def test_page_works_from_a_file(tab, site):
     assert tab.locator("article h1").is_visible() and not seen
 
 
-def test_search_finds_the_lesson(tab, address):
-    tab.goto(f"{address}/search.html?q=broadcasting")
-    tab.locator("#search-results li a[href^='similarity.html']").first.wait_for(timeout=10_000)
+LONG_LINES = """() => {
+    const cells = [...document.querySelectorAll(".cell_input pre")].filter(o => o.checkVisibility());
+    const width = pre => Math.max(...pre.textContent.split("\\n").map(line => line.length));
+    return cells.filter(pre => width(pre) <= 88 && pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent); }"""
+
+
+def test_a_line_of_code_holds_88_characters(tab, site):
+    "At 1,280 pixels, both sidebars in sight."
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    found = {}
+    for page in [*PAGES, *ANSWERS]:
+        tab.goto((site/f"{page}.html").as_uri())
+        found[page] = tab.evaluate(LONG_LINES)
+    assert not {page: cells for page, cells in found.items() if cells}
+    tab.goto((site/"sgd.html").as_uri())
+    first = tab.locator(".cell_input pre").first
+    first.evaluate("pre => { pre.textContent = '#'.repeat(88) }")
+    assert first.evaluate("pre => pre.scrollWidth <= pre.clientWidth")
+    first.evaluate("pre => { pre.textContent = '#'.repeat(120) }")
+    assert first.evaluate("pre => pre.scrollWidth > pre.clientWidth")
+    assert tab.locator(".bd-sidebar-secondary").is_visible()
+
+
+def test_a_proof_opens_by_key_and_in_print(tab, site):
+    tab.goto((site/"sgd.html").as_uri())
+    proof = tab.locator("details.proof").first
+    assert not proof.locator("pre").first.is_visible()
+    tab.emulate_media(media="print")
+    assert proof.locator("pre").first.is_visible()
+    tab.emulate_media(media="screen")
+    proof.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert proof.locator("pre").first.is_visible()
+
+
+def test_a_film_plays_when_asked_and_again(tab, site):
+    tab.goto((site/"sgd.html").as_uri())
+    film = tab.locator(".film").first
+    assert "still-" in film.locator("img").get_attribute("src")
+    seen = set()
+    for label in ("▶ Play", "↻ Play again"):
+        film.get_by_role("button", name=label).click()
+        seen.add(film.locator("img").get_attribute("src"))
+        assert film.locator("img").evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
+    assert len(seen) == 2 and not any("still-" in src for src in seen)
+
+
+def hits(tab, address, words):
+    "Pages that a search finds, in order."
+    tab.goto(f"{address}/search.html?q={words}")
+    tab.locator(".search-summary", has_text=re.compile("found|not match")).wait_for(timeout=10_000)
+    tab.wait_for_timeout(500)  # results come in one by one
+    links = tab.locator("#search-results li a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+    return list(dict.fromkeys(re.split(r"\.html", link)[0] for link in links))
+
+
+@pytest.mark.parametrize("words, lesson", [("broadcasting", "similarity"), ("momentum", "sgd")])
+def test_search_finds_the_lesson_first_and_no_answers(tab, address, words, lesson):
+    found = hits(tab, address, words)
+    assert lesson in found and not set(found) & set(ANSWERS)
+    rank = [1 if page == "glossary" else 2 if page == "api" else 3 if page not in PAGES else 0 for page in found]
+    assert len(set(rank)) > 1 and rank == sorted(rank), found
 
 
 def test_search_answers_while_typing(tab, site):
@@ -226,7 +403,7 @@ def test_search_answers_while_typing(tab, site):
 def test_dark_mode_switches(tab, address):
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.goto(f"{address}/index.html")
-    ground = lambda: tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    def ground(): return tab.evaluate("getComputedStyle(document.body).backgroundColor")
     light = ground()
     tab.emulate_media(color_scheme="dark")  # what the system asks for
     tab.reload()
@@ -255,31 +432,34 @@ def test_pages_are_accessible_in_both_themes(tab, site, address):
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.emulate_media(reduced_motion="reduce")  # no color is caught halfway
-    for o in sorted(site.glob("*.html")):
-        tab.goto(f"{address}/{o.name}")
+    for path in sorted(site.glob("*.html")) + sorted(site.glob("checks/*.html")):
+        page = path.relative_to(site).as_posix()
+        tab.goto(f"{address}/{page}")
         tab.evaluate(FEWER_TOKENS)
-        found[o.stem, "light"] = violations(axe, tab)
+        found[page, "light"] = violations(axe, tab)
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")
-        found[o.stem, "dark"] = violations(axe, tab, runOnly=["color-contrast"])
+        found[page, "dark"] = violations(axe, tab, runOnly=["color-contrast"])
     assert not {page: o for page, o in found.items() if o}
 
 
 def test_an_inaccessible_page_is_found(tab):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    tab.set_content("<html lang=en><title>a</title><main><h1>b</h1><img src=c.png><p style='color: #aaa; background: #fff'>pale on white</p></main></html>")
+    tab.set_content("<html lang=en><title>a</title><main><h1>b</h1><img src=c.png>"
+                    "<p style='color: #aaa; background: #fff'>pale on white</p></main></html>")
     assert {o for o, _ in violations(axe, tab)} == {"image-alt", "color-contrast"}
 
 
 def test_exercises_show_task_stub_check_and_a_solution_that_opens(tab, site, soups, address):
-    "On the page as in the notebook: the same tasks in the same order, folded solutions, and what a check says to a stub."
-    lessons = [(page, o) for page, o in zip(PAGES, LISTED) if o in {lesson.name for lesson in LESSONS}]
-    for page, o in lessons:
-        nb = read(ROOT/"nbs"/o)
-        part = soups[site/f"{page}.html"].select_one("section#exercises")
-        parts = lesson_exercises(nb)
-        assert [h.text.rstrip("#").split(". ", 1)[1].replace("’", "'") for h in part.select("h3")] == [e["title"] for e in parts], o
-        assert ["\n\n".join(pre.text.strip() for pre in d.select("pre")) for d in part.select("details")] == [solution_code(nb.cells[e["solution"]].source) for e in parts], o
-        assert part.text.count("○ ") == len(parts), o
+    "The same tasks in the same order as in the notebook, folded solutions, and what a check says to a stub."
+    for path in LESSONS:
+        nb = read(path)
+        part = soups[site/f"{module_name(path)}.html"].select_one("section#exercises")
+        tasks = lesson_exercises(nb)
+        titles = [h3.text.rstrip("#").split(". ", 1)[1].replace("’", "'") for h3 in part.select("h3")]
+        assert titles == [task["title"] for task in tasks], path.name
+        solutions = ["\n\n".join(pre.text.strip() for pre in fold.select("pre")) for fold in part.select("details")]
+        assert solutions == [solution_code(nb.cells[task["solution"]].source) for task in tasks], path.name
+        assert part.text.count("○ ") == len(tasks), path.name
     tab.goto(f"{address}/similarity.html")
     solution = tab.locator("#exercises details").first
     code = solution.locator("pre").first

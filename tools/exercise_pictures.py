@@ -6,26 +6,42 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from course_dl.cli import lesson_files
-from course_dl.exercises import lesson_exercises, student_copy
 from nbclient import NotebookClient
 
+from course_dl.runner import lesson_files
+from course_dl.student import lesson_exercises, student_copy
 
-def draw(path:Path)->list: # names of the pictures
+IMAGES = Path(__file__).parents[1]/"nbs/images"
+
+
+def solved_copy(nb):
+    "A lesson with its solutions, after a run."
+    run = student_copy(nb, solved=True)
+    run.cells = [cell for cell in run.cells if "slow" not in cell.metadata.get("tags", [])]
+    with tempfile.TemporaryDirectory() as folder:
+        resources = dict(metadata=dict(path=folder))
+        NotebookClient(run, timeout=1800, kernel_name="python3", resources=resources).execute()
+    outputs = [output for cell in run.cells for output in cell.get("outputs", [])]
+    said = [output.get("data", {}).get("application/vnd.course-dl+json", {}) for output in outputs]
+    if not all(what.get("real", True) for what in said):
+        sys.exit("The pictures are drawn from real data only; see `course_dl data`.")
+    return run
+
+
+def draw(path:Path)->list:  # names of the pictures
     "Run the solved copy of a lesson and keep what its open exercises draw."
     nb, wanted = nbformat.read(path, as_version=4), {}
-    for o in lesson_exercises(nb):
-        if picture := re.search(r"\]\(images/(exercise_\w+\.png)\)", nb.cells[o["stub"]-1].source): wanted[f"check.{o['name']}("] = picture[1]
+    for exercise in lesson_exercises(nb):
+        task = nb.cells[exercise["stub"]-1].source
+        if picture := re.search(r"\]\(images/(exercise_\w+\.png)\)", task):
+            wanted[f"check.{exercise['name']}("] = picture[1]
     if not wanted: return []
-    run = student_copy(nb, solved=True)
-    run.cells = [o for o in run.cells if "slow" not in o.metadata.get("tags", [])]
-    with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(run, timeout=1800, kernel_name="python3", resources=dict(metadata=dict(path=folder))).execute()
-    said = [o.get("data", {}).get("application/vnd.course-dl+json", {}) for c in run.cells for o in c.get("outputs", [])]
-    if not all(o.get("real", True) for o in said): sys.exit("The pictures are drawn from real data only; see `course_dl data`.")
+    run = solved_copy(nb)
     for before, cell in zip(run.cells, run.cells[1:]):
         for call, name in wanted.items():
-            if cell.source.startswith(call): (Path(__file__).parents[1]/"nbs/images"/name).write_bytes(base64.b64decode([o.data["image/png"] for o in before.outputs if "image/png" in o.get("data", {})][-1]))
+            if not cell.source.startswith(call): continue
+            pictures = [output.data["image/png"] for output in before.outputs if "image/png" in output.get("data", {})]
+            (IMAGES/name).write_bytes(base64.b64decode(pictures[-1]))
     return list(wanted.values())
 
 

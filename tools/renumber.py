@@ -9,8 +9,9 @@ import yaml
 ROOT = Path(__file__).parent.parent
 FIRST = 2  # 00 and 01 stand behind the scenes
 LAST = 19  # from 20 on, reference
-MENTION = ("*.md", "_quarto.yml", "Makefile", "nbs/**/*.ipynb", "nbs/*.json", "benchmarks/*", "docs/**/*", "tests/*.py",
-           "tools/*.py", ".github/**/*.yml", ".github/**/*.md")
+MENTION = ("*.md", "*.toml", "_quarto.yml", "Makefile", "nbs/**/*.ipynb", "nbs/*.json", "benchmarks/*", "docs/**/*",
+           "tests/*.py", "tools/*.py", ".github/**/*.yml", ".github/**/*.md")
+TEXT = ("", ".css", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".toml", ".yml")
 
 
 def lessons(site:Path) -> list[str]:
@@ -39,7 +40,7 @@ def renumber(folder:Path) -> dict[str, str]:
     if not changed: return {}
     mentioned = re.compile(rf"\b({'|'.join(changed)})\b")
     for path in {path for pattern in MENTION for path in folder.glob(pattern)}:
-        if path.is_symlink() or not path.is_file() or path.suffix == ".png": continue
+        if path.is_symlink() or not path.is_file() or path.suffix not in TEXT: continue
         text = path.read_bytes().decode("utf-8")
         path.write_bytes(mentioned.sub(lambda found: changed[found[1]], text).encode("utf-8"))
     for old, new in changed.items(): (folder/"nbs"/f"{old}.ipynb").rename(folder/"nbs"/f"{new}.ipynb")

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
-from ..cnn import conv2d_by_hand, evaluate, fit, load_weights, save_weights
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..cnn import evaluate, fit, load_weights, save_weights
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 
 # %% ../../nbs/checks/cnn.ipynb #f3a5a51d
 exercises = Exercises("cnn")
@@ -24,67 +24,135 @@ check, hint = exercises.check, exercises.hint
 # %% ../../nbs/checks/cnn.ipynb #a7b0de9c
 _edges = torch.tensor([[-1., -1, -1], [0, 0, 0], [1, 1, 1]])
 
-exercises.add("kernel", reference=_edges.T,
-    wrong={
-        "That is `kernel` itself, which compares above and below.": _edges,
-        "You subtract the right from the left. Turn the signs around.": -_edges.T,
-        "You compare the upper and the lower neighbors the wrong way around; left and right are asked for.": -_edges,
-        "Only the middle row is compared. The rows above and below it count as well.": torch.tensor([[0., 0, 0], [-1, 0, 1], [0, 0, 0]]),
-        "That is the mean of nine pixels, a blur. The weights of an edge kernel add up to 0.": torch.full((3, 3), 1/9)},
-    also=[_edges.rot90(), torch.tensor([[-1, 0, 1]]*3), torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1)))],
-    hints=["In each row, the left pixel counts −1 and the right one +1.", "What were rows in `kernel` must become columns: transpose it."]);
+ex = exercises.add("kernel", reference=_edges.T,
+    hints=["In each row, the left pixel counts −1 and the right one +1.",
+           "What were rows in `kernel` must become columns: transpose it."])
+
+# %% ../../nbs/checks/cnn.ipynb #710612d9
+ex.wrong("That is `kernel` itself, which compares above and below.", _edges)
+ex.wrong("You subtract the right from the left. Turn the signs around.", -_edges.T)
+ex.wrong("You compare the upper and the lower neighbors the wrong way around; left and right are asked for.",
+         -_edges)
+ex.wrong("Only the middle row is compared. The rows above and below it count as well.",
+         torch.tensor([[0., 0, 0], [-1, 0, 1], [0, 0, 0]]))
+ex.wrong("That is the mean of nine pixels, a blur. The weights of an edge kernel add up to 0.",
+         torch.full((3, 3), 1/9))
+
+# %% ../../nbs/checks/cnn.ipynb #c721ea90
+ex.also(_edges.rot90(),
+        torch.tensor([[-1, 0, 1]]*3),
+        torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))))
 
 # %% ../../nbs/checks/cnn.ipynb #ac1d9fce
-_crop = lambda out, stride: out[:, :, ::stride, ::stride]
-_conv2d = lambda x, weight, bias, padding, stride: F.conv2d(x, weight, bias, stride, padding)
+def _crop(out, stride): return out[:, :, ::stride, ::stride]
 
-def _conv_loops(x, weight, bias, padding, stride):
-    x, (rows, columns) = np.pad(x.numpy(), ((0, 0), (0, 0), (padding,)*2, (padding,)*2)), weight.shape[2:]
-    places = [range(0, n-k+1, stride) for n, k in zip(x.shape[2:], (rows, columns))]
-    return torch.tensor(np.array([[[[(image[:, r:r+rows, c:c+columns]*one.numpy()).sum()+float(b) for c in places[1]] for r in places[0]] for one, b in zip(weight, bias)] for image in x]))
-
-def _conv_unfolded(x, weight, bias, padding, stride):
-    size = [(n+2*padding-k)//stride+1 for n, k in zip(x.shape[2:], weight.shape[2:])]
-    return (weight.flatten(1) @ F.unfold(x, weight.shape[2:], padding=padding, stride=stride) + bias[:, None]).unflatten(2, size)
+def _conv2d(x, weight, bias, padding, stride): return F.conv2d(x, weight, bias, stride, padding)
 
 def _conv_inputs(seed_padding_stride):
     seed, padding, stride = seed_padding_stride
     draw = torch.Generator().manual_seed(seed)
-    x, weight, bias = (torch.randint(-2, 3, shape, generator=draw).float() for shape in ((2, 2, 3, 4), (3, 2, 2, 3), (3,)))
+    shapes = (2, 2, 3, 4), (3, 2, 2, 3), (3,)
+    x, weight, bias = (torch.randint(-2, 3, shape, generator=draw).float() for shape in shapes)
     return dict(x=x, weight=weight, bias=bias, padding=padding, stride=stride)
 
 # %% ../../nbs/checks/cnn.ipynb #75c8eaa8
-exercises.add("padded_conv", reference=_conv2d, examples=30,
-    inputs=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 2)).map(_conv_inputs),
-    wrong={
-        "You leave out the rim of zeros. Lay it around the image with `F.pad`.": lambda x, weight, bias, padding, stride: _conv2d(x, weight, bias, 0, stride),
-        "Your kernel goes on by one pixel whatever `stride` says. Keep every `stride`-th row and column of the answers.": lambda x, weight, bias, padding, stride: _conv2d(x, weight, bias, padding, 1),
-        "Only left and right get a rim. `F.pad` takes two numbers for each axis, from the last one on: four of them.": lambda x, weight, bias, padding, stride: _conv2d(x, weight, bias, (0, padding), stride),
-        "Only the right and the lower side get a rim. All four need one.": lambda x, weight, bias, padding, stride: _conv2d(F.pad(x, (0, padding, 0, padding)), weight, bias, 0, stride),
-        "You lay the rim around the answers. It belongs around the image, before the kernel slides.": lambda x, weight, bias, padding, stride: _crop(F.pad(_conv2d(x, weight, bias, 0, 1), (padding,)*4), stride),
-        "Your kernel takes longer steps down but not to the right. Slice both axes.": lambda x, weight, bias, padding, stride: _conv2d(x, weight, bias, padding, (stride, 1)),
-        "The bias got lost. Hand it on to `conv2d_by_hand`.": lambda x, weight, bias, padding, stride: _conv2d(x, weight, None, padding, stride)},
-    also=[_conv_loops, _conv_unfolded,
-          lambda x, weight, bias, padding, stride: torch.einsum("nchwij,ocij->nohw", F.pad(x, (padding,)*4).unfold(2, 2, stride).unfold(3, 3, stride), weight) + bias[:, None, None]],
-    hints=["`F.pad(x, (left, right, top, bottom))` lays zeros around the last two axes.", "A longer stride visits every `stride`-th place: slice the answers, `[:, :, ::stride, ::stride]`."]);
+ex = exercises.add("padded_conv", reference=_conv2d,
+    inputs=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 2)).map(_conv_inputs), examples=30,
+    hints=["`F.pad(x, (left, right, top, bottom))` lays zeros around the last two axes.",
+           "A longer stride visits every `stride`-th place: slice the answers, `[:, :, ::stride, ::stride]`."])
+
+# %% ../../nbs/checks/cnn.ipynb #a3af144f
+@ex.wrong("You leave out the rim of zeros. Lay it around the image with `F.pad`.")
+def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, 0, stride)
+
+@ex.wrong("Your kernel goes on by one pixel whatever `stride` says. Keep every `stride`-th row and column of "
+          "the answers.")
+def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, padding, 1)
+
+@ex.wrong("Only left and right get a rim. `F.pad` takes two numbers for each axis, from the last one on: four "
+          "of them.")
+def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, (0, padding), stride)
+
+@ex.wrong("Only the right and the lower side get a rim. All four need one.")
+def _(x, weight, bias, padding, stride):
+    return _conv2d(F.pad(x, (0, padding, 0, padding)), weight, bias, 0, stride)
+
+@ex.wrong("You lay the rim around the answers. It belongs around the image, before the kernel slides.")
+def _(x, weight, bias, padding, stride):
+    return _crop(F.pad(_conv2d(x, weight, bias, 0, 1), (padding,)*4), stride)
+
+@ex.wrong("Your kernel takes longer steps down but not to the right. Slice both axes.")
+def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, padding, (stride, 1))
+
+@ex.wrong("The bias got lost. Hand it on to `conv2d_by_hand`.")
+def _(x, weight, bias, padding, stride): return _conv2d(x, weight, None, padding, stride)
+
+# %% ../../nbs/checks/cnn.ipynb #992d2699
+@ex.also
+def _conv_loops(x, weight, bias, padding, stride):
+    x = np.pad(x.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    rows, columns = weight.shape[2:]
+    starts = range(0, x.shape[2]-rows+1, stride), range(0, x.shape[3]-columns+1, stride)
+    out = torch.empty(len(x), len(weight), len(starts[0]), len(starts[1]))
+    for n, channel in np.ndindex(len(x), len(weight)):
+        for i, r in enumerate(starts[0]):
+            for j, c in enumerate(starts[1]):
+                window = x[n, :, r:r+rows, c:c+columns]
+                out[n, channel, i, j] = float((window*weight[channel].numpy()).sum() + bias[channel])
+    return out
+
+@ex.also
+def _conv_unfolded(x, weight, bias, padding, stride):
+    size = [(n+2*padding-k)//stride+1 for n, k in zip(x.shape[2:], weight.shape[2:])]
+    windows = F.unfold(x, weight.shape[2:], padding=padding, stride=stride)
+    return (weight.flatten(1) @ windows + bias[:, None]).unflatten(2, size)
+
+@ex.also
+def _(x, weight, bias, padding, stride):
+    windows = F.pad(x, (padding,)*4).unfold(2, 2, stride).unfold(3, 3, stride)
+    return torch.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None]
 
 # %% ../../nbs/checks/cnn.ipynb #8554a4b8
 _classes = st.integers(0, 2)
 _labels = st.tuples(st.lists(_classes, max_size=4), st.lists(_classes, min_size=7, max_size=7)).map(
     lambda o: dict(truth=torch.tensor([0, 1, 2, *o[0]]), answers=torch.tensor(o[1][:3+len(o[0])]), n_classes=3))
-_right = lambda truth, answers, n: torch.bincount(truth[truth == answers], minlength=n)
+def _right(truth, answers, n): return torch.bincount(truth[truth == answers], minlength=n)
 
-exercises.add("recall", reference=lambda truth, answers, n: _right(truth, answers, n)/torch.bincount(truth, minlength=n), inputs=_labels,
-    wrong={
-        "That is the precision: of all that were *called* so, the share that is. Divide by how many images each class has.": lambda truth, answers, n: _right(truth, answers, n)/torch.bincount(answers, minlength=n),
-        "That is the accuracy over all classes, one number. Each class needs its own.": lambda truth, answers, n: (truth == answers).float().mean(),
-        "You divide by the number of all images. Divide by how many of them are of the class.": lambda truth, answers, n: _right(truth, answers, n)/len(truth),
-        "You count the right answers, but a share is wanted. Divide by how many images each class has.": _right,
-        "That is the share that was missed, 1 minus the recall. Count the right answers.": lambda truth, answers, n: 1-_right(truth, answers, n)/torch.bincount(truth, minlength=n)},
-    also=[lambda truth, answers, n: torch.stack([(answers[truth == i] == i).float().mean() for i in range(n)]),
-          lambda truth, answers, n: torch.tensor([np.mean(answers.numpy()[truth.numpy() == i] == i) for i in range(n)]),
-          lambda truth, answers, n: (table := F.one_hot(truth, n).T @ F.one_hot(answers, n)).diag()/table.sum(1)],
-    hints=["For class i, look only at the images with `truth == i`.", "How many of them have `answers == i`? Divide that by how many there are."]);
+ex = exercises.add(
+    "recall",
+    reference=lambda truth, answers, n: _right(truth, answers, n)/torch.bincount(truth, minlength=n),
+    inputs=_labels,
+    hints=["For class i, look only at the images with `truth == i`.",
+           "How many of them have `answers == i`? Divide that by how many there are."])
+
+# %% ../../nbs/checks/cnn.ipynb #2702f6ca
+@ex.wrong("That is the precision: of all that were *called* so, the share that is. Divide by how many images "
+          "each class has.")
+def _(truth, answers, n): return _right(truth, answers, n)/torch.bincount(answers, minlength=n)
+
+@ex.wrong("That is the accuracy over all classes, one number. Each class needs its own.")
+def _(truth, answers, n): return (truth == answers).float().mean()
+
+@ex.wrong("You divide by the number of all images. Divide by how many of them are of the class.")
+def _(truth, answers, n): return _right(truth, answers, n)/len(truth)
+
+ex.wrong("You count the right answers, but a share is wanted. Divide by how many images each class has.", _right)
+
+@ex.wrong("That is the share that was missed, 1 minus the recall. Count the right answers.")
+def _(truth, answers, n): return 1-_right(truth, answers, n)/torch.bincount(truth, minlength=n)
+
+# %% ../../nbs/checks/cnn.ipynb #ffdb2ab9
+@ex.also
+def _(truth, answers, n):
+    return torch.stack([(answers[truth == i] == i).float().mean() for i in range(n)])
+
+@ex.also
+def _(truth, answers, n):
+    return torch.tensor([np.mean(answers.numpy()[truth.numpy() == i] == i) for i in range(n)])
+
+@ex.also
+def _(truth, answers, n):
+    return (table := F.one_hot(truth, n).T @ F.one_hot(answers, n)).diag()/table.sum(1)
 
 # %% ../../nbs/checks/cnn.ipynb #5b2e604e
 def _fit_best(answer, seed):
@@ -95,13 +163,14 @@ def _fit_best(answer, seed):
         for p in model.parameters(): p.copy_(torch.randn(p.shape, generator=draw))
     opt = torch.optim.Adam(model.parameters(), lr=0.5)
     opt.register_step_post_hook(lambda *_: steps.append(1))
-    flat = lambda model: torch.cat([p.detach().flatten() for p in model.parameters()])
+    def flat(model): return torch.cat([p.detach().flatten() for p in model.parameters()])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)/"best.safetensors"
         accuracy = answer(model, 6, [(x[:12], y[:12])], [(x[12:], y[12:])], opt, path)
         if not path.exists(): raise Wrong("There is no file at `path`. Save the best weights there.")
         kept = flat(load_weights(nn.Linear(3, 2), path))
-    return {"The accuracy": accuracy, "The weights of the model": flat(model), "The weights in the file": kept, "The number of steps": len(steps)}
+    return {"The accuracy": accuracy, "The weights of the model": flat(model), "The weights in the file": kept,
+            "The number of steps": len(steps)}
 
 # %% ../../nbs/checks/cnn.ipynb #b4234f44
 def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
@@ -117,8 +186,29 @@ def _best_by(better, load=True, result=lambda best, last: best["accuracy"]):
         return result(best, row)
     return answer
 
-_higher = lambda row, best: row["accuracy"] > best["accuracy"]
+def _higher(row, best): return row["accuracy"] > best["accuracy"]
 
+# %% ../../nbs/checks/cnn.ipynb #ef554807
+ex = exercises.add("fit_best", reference=_best_by(_higher),
+    probe=_fit_best, inputs=dict(seed=st.sampled_from([0, 12])), examples=4,
+    hints=["`fit(..., epochs=1)` trains one epoch and returns a list with one dictionary. Call it `epochs` "
+           "times.",
+           "Keep the best accuracy so far in a variable. When an epoch beats it, `save_weights(model, path)`.",
+           "After the loop, `load_weights(model, path)`."])
+
+# %% ../../nbs/checks/cnn.ipynb #94df98c9
+@ex.wrong("You keep the last epoch, good or bad. Train one epoch at a time, and save only when the accuracy has "
+          "risen above the best.")
+def _only_last(model, epochs, train_dl, valid_dl, opt, path):
+    history = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs)
+    save_weights(model, path)
+    return history[-1]["accuracy"]
+
+ex.wrong("The file holds the best weights, the model still the last ones. Load the file at the end.",
+         _best_by(_higher, load=False))
+
+@ex.wrong("The accuracy is the best, but the weights you keep are the last. Either you save after every epoch, "
+          "or you keep `state_dict()` without a copy: it changes along with the model.")
 def _no_copy(model, epochs, train_dl, valid_dl, opt, path):
     highest = -1
     for _ in range(epochs):
@@ -128,6 +218,17 @@ def _no_copy(model, epochs, train_dl, valid_dl, opt, path):
     save_weights(model, path)
     return highest
 
+ex.wrong("You choose by the lowest validation loss. The exercise asks for the highest accuracy.",
+         _best_by(lambda row, best: row["valid_loss"] < best["valid_loss"]))
+ex.wrong("You choose by the training loss, which knows nothing of the validation images.",
+         _best_by(lambda row, best: row["train_loss"] < best["train_loss"]))
+ex.wrong("Of two equally good epochs you keep the later. Save only if the accuracy is *above* the best.",
+         _best_by(lambda row, best: row["accuracy"] >= best["accuracy"]))
+ex.wrong("The best weights are kept, but you return the last accuracy.",
+         _best_by(_higher, result=lambda best, last: last["accuracy"]))
+
+# %% ../../nbs/checks/cnn.ipynb #abae9ed4
+@ex.also
 def _copied(model, epochs, train_dl, valid_dl, opt, path):
     models = []
     for _ in range(epochs):
@@ -138,6 +239,7 @@ def _copied(model, epochs, train_dl, valid_dl, opt, path):
     load_weights(model, path)
     return max(accuracies)
 
+@ex.also
 def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     best = (-1, None)
     for _ in range(epochs):
@@ -148,55 +250,50 @@ def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     save_weights(model, path)
     return torch.tensor(best[0])
 
-def _only_last(model, epochs, train_dl, valid_dl, opt, path):
-    history = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs)
-    save_weights(model, path)
-    return history[-1]["accuracy"]
-
-# %% ../../nbs/checks/cnn.ipynb #ef554807
-exercises.add("fit_best", reference=_best_by(_higher), probe=_fit_best, inputs=dict(seed=st.sampled_from([0, 12])), examples=4,
-    wrong={
-        "You keep the last epoch, good or bad. Train one epoch at a time, and save only when the accuracy has risen above the best.": _only_last,
-        "The file holds the best weights, the model still the last ones. Load the file at the end.": _best_by(_higher, load=False),
-        "The accuracy is the best, but the weights you keep are the last. Either you save after every epoch, or you keep `state_dict()` without a copy: it changes along with the model.": _no_copy,
-        "You choose by the lowest validation loss. The exercise asks for the highest accuracy.": _best_by(lambda row, best: row["valid_loss"] < best["valid_loss"]),
-        "You choose by the training loss, which knows nothing of the validation images.": _best_by(lambda row, best: row["train_loss"] < best["train_loss"]),
-        "Of two equally good epochs you keep the later. Save only if the accuracy is *above* the best.": _best_by(lambda row, best: row["accuracy"] >= best["accuracy"]),
-        "The best weights are kept, but you return the last accuracy.": _best_by(_higher, result=lambda best, last: last["accuracy"])},
-    also=[_copied, _cloned, _best_by(_higher, result=lambda best, last: max(best["accuracy"], last["accuracy"]))],
-    hints=["`fit(..., epochs=1)` trains one epoch and returns a list with one dictionary. Call it `epochs` times.", "Keep the best accuracy so far in a variable. When an epoch beats it, `save_weights(model, path)`.", "After the loop, `load_weights(model, path)`."]);
+ex.also(_best_by(_higher, result=lambda best, last: max(best["accuracy"], last["accuracy"])))
 
 # %% ../../nbs/checks/cnn.ipynb #2579daf5
 def _shifted(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if len(lines) < 2: raise Wrong(f"A comparison needs two lines of four points or more, one for each model; yours has {len(lines)}.")
+    if len(lines) < 2:
+        raise Wrong("A comparison needs two lines of four points or more, one for each model; yours has "
+                    f"{len(lines)}.")
     for x, y in lines[:2]:
-        if x.min() > -4 or x.max() < 4: raise Wrong(f"Move the images to both sides, by up to 6 pixels; yours go from {x.min():g} to {x.max():g}.")
-        if x.abs().min() > 0: raise Wrong("Where nothing moves, at a shift of 0, there is no point to compare with.")
+        if x.min() > -4 or x.max() < 4:
+            raise Wrong(f"Move the images to both sides, by up to 6 pixels; yours go from {x.min():g} to "
+                        f"{x.max():g}.")
+        if x.abs().min() > 0:
+            raise Wrong("Where nothing moves, at a shift of 0, there is no point to compare with.")
         if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
         still, far = y[x.abs().argmin()], y[x.abs().argmax()]
-        if still < 0.5 and far > still: raise Wrong(f"Where nothing moves both models are right more often than not; yours begins at {still:.3g} and rises. Did you plot the error?")
-        if still - far < 0.05: raise Wrong(f"The accuracy hardly changes, from {still:.3g} to {far:.3g}. Do the shifted images reach the model?")
+        if still < 0.5 and far > still:
+            raise Wrong("Where nothing moves both models are right more often than not; yours begins at "
+                        f"{still:.3g} and rises. Did you plot the error?")
+        if still - far < 0.05:
+            raise Wrong(f"The accuracy hardly changes, from {still:.3g} to {far:.3g}. Do the shifted images reach "
+                        "the model?")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/cnn.ipynb #8224e84e
 def _drawn(x, *ys, xlabel="shift (pixels)", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    for y in ys: ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+    return drawn(*[(x, y) for y in ys], xlabel=xlabel, ylabel=ylabel)
 
 _shifts, _one, _other = np.arange(-6, 7), 0.8-0.1*np.abs(np.arange(-6, 7)), 0.8-0.12*np.abs(np.arange(-6, 7))
 
-exercises.add("shifted", reference=_drawn(_shifts, _one, _other), probe=_shifted,
-    wrong={
-        "A comparison needs two lines of four points or more, one for each model; yours has 1.": _drawn(_shifts, _one),
-        "Where nothing moves both models are right more often than not; yours begins at 0.2 and rises. Did you plot the error?": _drawn(_shifts, 1-_one, 1-_other),
-        "The accuracy hardly changes, from 0.8 to 0.8. Do the shifted images reach the model?": _drawn(_shifts, 0*_one+0.8, 0*_other+0.8),
-        "Move the images to both sides, by up to 6 pixels; yours go from -2 to 2.": _drawn(_shifts[4:9], _one[4:9], _other[4:9]),
-        "An accuracy lies between 0 and 1; your greatest is 80.": _drawn(_shifts, 100*_one, 100*_other),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_shifts, _one, _other, xlabel="", ylabel="")},
-    also=[_drawn(_shifts[1:-1], _one[1:-1], _other[1:-1]), _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1), _drawn(_shifts[::3], _one[::3], _other[::3])],
-    hints=["`evaluate(net, TensorLoader(x_valid.roll(n, -1), y_valid, bs=1000))[\"accuracy\"]` is one point.", "One list of accuracies for each model, each drawn with `ax.plot(shifts, accuracies)`."]);
+ex = exercises.add("shifted", reference=_drawn(_shifts, _one, _other), probe=_shifted,
+    hints=["`evaluate(net, TensorLoader(x_valid.roll(n, -1), y_valid, bs=1000))[\"accuracy\"]` is one point.",
+           "One list of accuracies for each model, each drawn with `ax.plot(shifts, accuracies)`."])
+
+# %% ../../nbs/checks/cnn.ipynb #08dd1783
+ex.wrong(answer=_drawn(_shifts, _one))
+ex.wrong(answer=_drawn(_shifts, 1-_one, 1-_other))
+ex.wrong(answer=_drawn(_shifts, 0*_one+0.8, 0*_other+0.8))
+ex.wrong(answer=_drawn(_shifts[4:9], _one[4:9], _other[4:9]))
+ex.wrong(answer=_drawn(_shifts, 100*_one, 100*_other))
+ex.wrong(answer=_drawn(_shifts, _one, _other, xlabel="", ylabel=""))
+
+# %% ../../nbs/checks/cnn.ipynb #b3f415a2
+ex.also(_drawn(_shifts[1:-1], _one[1:-1], _other[1:-1]),
+        _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1),
+        _drawn(_shifts[::3], _one[::3], _other[::3]))

@@ -6,13 +6,16 @@
 __all__ = []
 
 # %% ../../nbs/checks/datasets.ipynb #434514a3
-import heapq, math, random
+import heapq
+import math
+import random
 from itertools import islice
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
 from ..datasets import TensorLoader
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 
 # %% ../../nbs/checks/datasets.ipynb #54540634
 exercises = Exercises("datasets")
@@ -21,51 +24,103 @@ check, hint = exercises.check, exercises.hint
 # %% ../../nbs/checks/datasets.ipynb #3c020960
 _answers = st.lists(st.sampled_from([0., 1.]), min_size=1, max_size=4).map(torch.tensor)
 
-exercises.add("honest_accuracy", reference=lambda batches: sum(o.sum() for o in batches)/sum(len(o) for o in batches),
+def _honest_accuracy(batches): return sum(o.sum() for o in batches)/sum(len(o) for o in batches)
+
+ex = exercises.add("honest_accuracy", reference=_honest_accuracy,
     inputs=dict(batches=st.lists(_answers, min_size=1, max_size=4)),
-    wrong={
-        "That is the mean of batch means: a short batch counts as much as a long one. Add up what is right and how many there are, and divide once.": lambda batches: torch.stack([o.mean() for o in batches]).mean(),
-        "That is how many answers are right. Divide by the number of samples.": lambda batches: sum(o.sum() for o in batches),
-        "You divide by the number of batches. Divide by the number of samples.": lambda batches: sum(o.sum() for o in batches)/len(batches),
-        "You take every batch to be as long as the first. Add up their own lengths.": lambda batches: sum(o.sum() for o in batches)/(len(batches)*len(batches[0])),
-        "The last batch is missing, and its samples count too.": lambda batches: sum(o.sum() for o in batches[:-1])/max(1, sum(len(o) for o in batches[:-1]))},
-    also=[lambda batches: torch.cat(batches).mean(),
-          lambda batches: float(np.average([o.mean() for o in batches], weights=[len(o) for o in batches])),
-          lambda batches: sum(answer for o in batches for answer in o.tolist())/sum(o.numel() for o in batches)],
-    hints=["Two sums, one division.", "The right answers are `sum(o.sum() for o in batches)`. How many samples are there?"]);
+    hints=["Two sums, one division.",
+           "The right answers are `sum(o.sum() for o in batches)`. How many samples are there?"])
+
+# %% ../../nbs/checks/datasets.ipynb #5c76adb9
+@ex.wrong("That is the mean of batch means: a short batch counts as much as a long one. Add up what is right "
+          "and how many there are, and divide once.")
+def _(batches): return torch.stack([o.mean() for o in batches]).mean()
+
+@ex.wrong("That is how many answers are right. Divide by the number of samples.")
+def _(batches): return sum(o.sum() for o in batches)
+
+@ex.wrong("You divide by the number of batches. Divide by the number of samples.")
+def _(batches): return sum(o.sum() for o in batches)/len(batches)
+
+@ex.wrong("You take every batch to be as long as the first. Add up their own lengths.")
+def _(batches): return sum(o.sum() for o in batches)/(len(batches)*len(batches[0]))
+
+@ex.wrong("The last batch is missing, and its samples count too.")
+def _(batches): return sum(o.sum() for o in batches[:-1])/max(1, sum(len(o) for o in batches[:-1]))
+
+# %% ../../nbs/checks/datasets.ipynb #423a0bd2
+@ex.also
+def _(batches): return torch.cat(batches).mean()
+
+@ex.also
+def _(batches):
+    return float(np.average([o.mean() for o in batches], weights=[len(o) for o in batches]))
+
+@ex.also
+def _(batches):
+    return sum(answer for o in batches for answer in o.tolist())/sum(o.numel() for o in batches)
 
 # %% ../../nbs/checks/datasets.ipynb #abd0478e
 def _shares(answer, y):
     weights = torch.as_tensor(answer(y)).double()
     return weights/weights.sum()
 
-exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y], probe=_shares,
-    inputs=dict(y=st.lists(st.integers(0, 2), min_size=1, max_size=9).map(torch.tensor)),
-    wrong={
-        "These weights make common classes commoner still. A class with many samples needs small weights.": lambda y: y.bincount()[y],
-        "That is one weight for each class. The sampler wants one for each sample: look it up with `[y]`.": lambda y: 1/y.bincount(),
-        "With equal weights each class is drawn as often as it occurs. Use how many samples a class has.": lambda y: torch.ones(len(y)),
-        "Rare classes weigh more, but not by the right factor. With half as many samples, each must weigh twice as much.": lambda y: len(y)-y.bincount()[y],
-        "A class does not weigh more for having a larger number. Count how many samples it has.": lambda y: y},
-    also=[lambda y: [1/y.tolist().count(label) for label in y.tolist()],
-          lambda y: (lambda found: torch.from_numpy((len(y)/found[2])[found[1]]))(np.unique(y.numpy(), return_inverse=True, return_counts=True)),
-          lambda y: 1/(y[:, None] == y).sum(1)],
-    hints=["`y.bincount()` counts the samples of each class.", "`counts[y]` looks up, for each sample, how many of its class there are. The weights must be in inverse proportion to that."]);
+ex = exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y],
+    probe=_shares, inputs=dict(y=st.lists(st.integers(0, 2), min_size=1, max_size=9).map(torch.tensor)),
+    hints=["`y.bincount()` counts the samples of each class.",
+           "`counts[y]` looks up, for each sample, how many of its class there are. The weights must be in "
+           "inverse proportion to that."])
+
+# %% ../../nbs/checks/datasets.ipynb #017f0413
+@ex.wrong("These weights make common classes commoner still. A class with many samples needs small weights.")
+def _(y): return y.bincount()[y]
+
+@ex.wrong("That is one weight for each class. The sampler wants one for each sample: look it up with `[y]`.")
+def _(y): return 1/y.bincount()
+
+@ex.wrong("With equal weights each class is drawn as often as it occurs. Use how many samples a class has.")
+def _(y): return torch.ones(len(y))
+
+@ex.wrong("Rare classes weigh more, but not by the right factor. With half as many samples, each must weigh "
+          "twice as much.")
+def _(y): return len(y)-y.bincount()[y]
+
+@ex.wrong("A class does not weigh more for having a larger number. Count how many samples it has.")
+def _(y): return y
+
+# %% ../../nbs/checks/datasets.ipynb #128d7c13
+@ex.also
+def _(y): return [1/y.tolist().count(label) for label in y.tolist()]
+
+@ex.also
+def _(y):
+    _, which, counts = np.unique(y.numpy(), return_inverse=True, return_counts=True)
+    return torch.from_numpy((len(y)/counts)[which])
+
+@ex.also
+def _(y): return 1/(y[:, None] == y).sum(1)
 
 # %% ../../nbs/checks/datasets.ipynb #83887031
 def _two_epochs(loader_class, x, y, bs):
     numbers, loader = x.tolist(), loader_class(x, y, bs)
     epochs = [list(islice(loader, 10*len(x))) for _ in range(2)]
     for batch in (o for epoch in epochs for o in epoch):
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2: raise Wrong(f"Each batch must be a pair of tensors, inputs and labels, but one is a {type(batch).__name__}.")
-    if x.tolist() != numbers: raise Wrong("You move the samples in `x` itself, and others may hold them too. Leave it alone: draw an order and index with it.")
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise Wrong("Each batch must be a pair of tensors, inputs and labels, but one is a "
+                        f"{type(batch).__name__}.")
+    if x.tolist() != numbers:
+        raise Wrong("You move the samples in `x` itself, and others may hold them too. Leave it alone: draw an "
+                    "order and index with it.")
     orders = [torch.cat([xb.reshape(-1) for xb, _ in epoch]).tolist() if epoch else [] for epoch in epochs]
-    return {"batches, by `len`": len(loader), "sizes of the batches in two epochs": [[len(xb) for xb, _ in epoch] for epoch in epochs],
+    return {"batches, by `len`": len(loader),
+            "sizes of the batches in two epochs": [[len(xb) for xb, _ in epoch] for epoch in epochs],
             "every label beside its own input": all(torch.equal(10*xb, yb) for epoch in epochs for xb, yb in epoch),
             "every sample once an epoch": all(sorted(o) == numbers for o in orders),
             "shuffled": orders[0] != numbers, "a new order in the second epoch": orders[0] != orders[1]}
 
-_samples = st.tuples(st.integers(8, 20), st.integers(1, 9)).map(lambda o: dict(x=torch.arange(o[0]), y=10*torch.arange(o[0]), bs=o[1]))
+def _labeled(n, bs): return dict(x=torch.arange(n), y=10*torch.arange(n), bs=bs)
+
+_samples = st.builds(_labeled, st.integers(8, 20), st.integers(1, 9))
 
 # %% ../../nbs/checks/datasets.ipynb #1918b849
 class _Loader:
@@ -78,33 +133,52 @@ class _Loader:
     def __iter__(self):
         for batch in self.order().split(self.bs): yield self.x[batch], self.y[batch]
 
+# %% ../../nbs/checks/datasets.ipynb #1a23bbad
+ex = exercises.add("loader", reference=lambda x, y, bs: TensorLoader(x, y, bs=bs, shuffle=True),
+    probe=_two_epochs, inputs=_samples,
+    hints=["`__init__` keeps the arguments. `__iter__` draws `torch.randperm(len(self.x))` and cuts it into "
+           "pieces.",
+           "`order.split(bs)` cuts a tensor into pieces of `bs`, the last one short.",
+           "For each piece: `yield self.x[piece], self.y[piece]`."])
+
+# %% ../../nbs/checks/datasets.ipynb #df9dd1be
+@ex.wrong("The order is drawn once, so every epoch is the same. Draw it in `__iter__`, which runs at the start "
+          "of each epoch.")
 class _DrawnOnce(_Loader):
     def __iter__(self):
         for batch in self.fixed.split(self.bs): yield self.x[batch], self.y[batch]
 
+@ex.wrong("Inputs and labels are shuffled apart from each other, and each picture gets another's label. Draw "
+          "one order and index both with it.")
 class _Apart(_Loader):
     def __iter__(self): yield from zip(self.x[self.order()].split(self.bs), self.y[self.order()].split(self.bs))
 
+@ex.wrong("The samples come as they lie. Draw an order with `torch.randperm`.")
 class _InOrder(_Loader):
     def order(self): return torch.arange(len(self.x))
 
+@ex.wrong("Some samples come twice and others never. Draw a permutation, which holds each index once.")
 class _Repeating(_Loader):
     def order(self): return torch.randint(len(self.x), (len(self.x),))
 
+@ex.wrong("The short last batch is missing. `math.ceil` rounds the number of batches up.")
 class _NoRest(_Loader):
     def __len__(self): return len(self.x)//self.bs
     def __iter__(self): yield from islice(super().__iter__(), len(self))
 
+@ex.wrong("`len` must count batches; yours counts samples.")
 class _Samples(_Loader):
     def __len__(self): return len(self.x)
 
+@ex.wrong("The second epoch is empty: a generator can be read only once. Make a new one in `__iter__`.")
 class _ReadOnce(_Loader):
     def __init__(self, x, y, bs):
         super().__init__(x, y, bs)
         self.batches = super().__iter__()
     def __iter__(self): return self.batches
 
-# %% ../../nbs/checks/datasets.ipynb #b63fa0fa
+# %% ../../nbs/checks/datasets.ipynb #5fffba21
+@ex.also
 class _Listed:
     "A right answer in plain Python."
     def __init__(self, x, y, bs): self.pairs, self.bs = list(zip(x, y)), bs
@@ -113,25 +187,16 @@ class _Listed:
         pairs = random.sample(self.pairs, len(self.pairs))
         return iter([[torch.stack(o) for o in zip(*pairs[i:i+self.bs])] for i in range(0, len(pairs), self.bs)])
 
+@ex.also
 def _with_numpy(x, y, bs):
     class Loader(_Loader):
         def order(self): return torch.from_numpy(np.random.permutation(len(x)))
     return Loader(x, y, bs)
 
-def _with_torch(x, y, bs): return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=bs, shuffle=True)
+@ex.also
+def _with_torch(x, y, bs): return DataLoader(TensorDataset(x, y), batch_size=bs, shuffle=True)
 
-# %% ../../nbs/checks/datasets.ipynb #1a23bbad
-exercises.add("loader", reference=lambda x, y, bs: TensorLoader(x, y, bs=bs, shuffle=True), probe=_two_epochs, inputs=_samples,
-    wrong={
-        "The order is drawn once, so every epoch is the same. Draw it in `__iter__`, which runs at the start of each epoch.": _DrawnOnce,
-        "Inputs and labels are shuffled apart from each other, and each picture gets another's label. Draw one order and index both with it.": _Apart,
-        "The samples come as they lie. Draw an order with `torch.randperm`.": _InOrder,
-        "Some samples come twice and others never. Draw a permutation, which holds each index once.": _Repeating,
-        "The short last batch is missing. `math.ceil` rounds the number of batches up.": _NoRest,
-        "`len` must count batches; yours counts samples.": _Samples,
-        "The second epoch is empty: a generator can be read only once. Make a new one in `__iter__`.": _ReadOnce},
-    also=[_Loader, _Listed, _with_numpy, _with_torch],
-    hints=["`__init__` keeps the arguments. `__iter__` draws `torch.randperm(len(self.x))` and cuts it into pieces.", "`order.split(bs)` cuts a tensor into pieces of `bs`, the last one short.", "For each piece: `yield self.x[piece], self.y[piece]`."]);
+ex.also(_Loader)
 
 # %% ../../nbs/checks/datasets.ipynb #528b6d05
 class _Stream:
@@ -152,9 +217,12 @@ def _streamed(answer, items, size):
             served.append(o)
         runs.append(served)
     first, second = [o[:n-size] for o in runs]
-    return {"no more held than the buffer": max(held, default=0) <= size+1, "the buffer full before the first item": max(held[:1], default=0) >= size,
-            "items lost": any(set(range(n))-set(o) for o in runs), "items that come twice": any(len(set(o)) < len(o) for o in runs),
-            "shuffled": first != list(range(n-size)), "another order in the second run": first != second,
+    return {"no more held than the buffer": max(held, default=0) <= size+1,
+            "the buffer full before the first item": max(held[:1], default=0) >= size,
+            "items lost": any(set(range(n))-set(served) for served in runs),
+            "items that come twice": any(len(set(served)) < len(served) for served in runs),
+            "shuffled": first != list(range(n-size)),
+            "another order in the second run": first != second,
             "items leave their block": any(o//size != i//size for i, o in enumerate(first))}
 
 # %% ../../nbs/checks/datasets.ipynb #8ffd6e31
@@ -170,13 +238,37 @@ def _with_buffer(take, rest=True):
 
 def _draw(buffer): return buffer.pop(random.randrange(len(buffer)))
 
+# %% ../../nbs/checks/datasets.ipynb #431f93ef
+ex = exercises.add("buffered", reference=_with_buffer(_draw),
+    probe=_streamed, inputs=dict(items=st.integers(20, 40).map(range), size=st.integers(4, 9)),
+    hints=["Append each item to a list. When the list is full, `yield` one of its items.",
+           "`buffer.pop(random.randrange(size))` takes out a random item; `import random` first.",
+           "After the loop: shuffle what is left, and `yield from buffer`."])
+
+# %% ../../nbs/checks/datasets.ipynb #7744c6ee
+ex.wrong("What is in the buffer when the stream ends is lost. Hand it out after the loop.",
+         _with_buffer(_draw, rest=False))
+
+@ex.wrong("You read the whole stream before the first item goes out, and a stream may be larger than the "
+          "memory. Hand one out as soon as the buffer is full.")
 def _whole(items, size):
     everything = list(items)
     return random.sample(everything, len(everything))
 
+ex.wrong("The oldest item always goes first, so the order stays. Draw a random place in the buffer.",
+         _with_buffer(lambda buffer: buffer.pop(0)))
+ex.wrong("The newest item always goes first, and nothing is left to chance. Draw a random place in the buffer.",
+         _with_buffer(lambda buffer: buffer.pop()))
+ex.wrong("An item that was handed out stays in the buffer and may come again. Take it out with `pop`.",
+         _with_buffer(random.choice))
+
+@ex.wrong("You shuffle one block after the other, so no item leaves its block. Refill the buffer after each "
+          "item.")
 def _blocks(items, size):
     while block := list(islice(items, size)): yield from random.sample(block, len(block))
 
+# %% ../../nbs/checks/datasets.ipynb #ddf4fd31
+@ex.also
 def _swapping(items, size):
     buffer = list(islice(items, size))
     for item in items:
@@ -185,6 +277,7 @@ def _swapping(items, size):
         yield item
     yield from buffer
 
+@ex.also
 def _keyed(items, size):
     heap = []
     for item in items:
@@ -192,6 +285,7 @@ def _keyed(items, size):
         if len(heap) == size: yield heapq.heappop(heap)[1]
     yield from (item for _, item in sorted(heap))
 
+@ex.also
 def _with_numpy_choice(items, size):
     buffer = np.array([next(items) for _ in range(size)])
     while len(buffer):
@@ -200,49 +294,45 @@ def _with_numpy_choice(items, size):
         refill = [o for o in [next(items, None)] if o is not None]
         buffer = np.append(np.delete(buffer, i), refill)
 
-# %% ../../nbs/checks/datasets.ipynb #431f93ef
-exercises.add("buffered", reference=_with_buffer(_draw), probe=_streamed, inputs=dict(items=st.integers(20, 40).map(range), size=st.integers(4, 9)),
-    wrong={
-        "What is in the buffer when the stream ends is lost. Hand it out after the loop.": _with_buffer(_draw, rest=False),
-        "You read the whole stream before the first item goes out, and a stream may be larger than the memory. Hand one out as soon as the buffer is full.": _whole,
-        "The oldest item always goes first, so the order stays. Draw a random place in the buffer.": _with_buffer(lambda buffer: buffer.pop(0)),
-        "The newest item always goes first, and nothing is left to chance. Draw a random place in the buffer.": _with_buffer(lambda buffer: buffer.pop()),
-        "An item that was handed out stays in the buffer and may come again. Take it out with `pop`.": _with_buffer(random.choice),
-        "You shuffle one block after the other, so no item leaves its block. Refill the buffer after each item.": _blocks},
-    also=[_swapping, _keyed, _with_numpy_choice],
-    hints=["Append each item to a list. When the list is full, `yield` one of its items.", "`buffer.pop(random.randrange(size))` takes out a random item; `import random` first.", "After the loop: shuffle what is left, and `yield from buffer`."]);
-
 # %% ../../nbs/checks/datasets.ipynb #c486c780
 def _buffer_size(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
     if not lines: raise Wrong("No line has three points or more. Try several sizes, from 1 to 12,000.")
     x, y = lines[0]
-    if x.min() > 10 or x.max() < 10_000: raise Wrong(f"Along x there must be sizes of the buffer, from 1 to 12,000; yours go from {x.min():g} to {x.max():g}.")
-    if y.min() < 1 or y.max() > 10: raise Wrong(f"A batch holds between 1 and 10 classes; your numbers go from {y.min():.3g} to {y.max():.3g}.")
+    if x.min() > 10 or x.max() < 10_000:
+        raise Wrong(f"Along x there must be sizes of the buffer, from 1 to 12,000; yours go from {x.min():g} to "
+                    f"{x.max():g}.")
+    if y.min() < 1 or y.max() > 10:
+        raise Wrong(f"A batch holds between 1 and 10 classes; your numbers go from {y.min():.3g} to {y.max():.3g}.")
     small, large = y[x.argmin()], y[x.argmax()]
-    if small > 3: raise Wrong(f"With the smallest buffer a batch holds {small:.3g} classes. Are the labels sorted before they go in?")
-    if large < 8: raise Wrong(f"With the largest buffer a batch still holds only {large:.3g} classes. Does the size reach the buffer?")
+    if small > 3:
+        raise Wrong(f"With the smallest buffer a batch holds {small:.3g} classes. Are the labels sorted before "
+                    "they go in?")
+    if large < 8:
+        raise Wrong(f"With the largest buffer a batch still holds only {large:.3g} classes. Does the size reach "
+                    "the buffer?")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/datasets.ipynb #77a48593
-def _drawn(x, y, xlabel="buffer", ylabel="classes"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(x, y, xlabel="buffer", ylabel="classes"): return drawn((x, y), xlabel=xlabel, ylabel=ylabel)
 
 _sizes, _good = np.array([1, 100, 1000, 12_000]), np.array([1.1, 1.5, 4, 10])
 
 # %% ../../nbs/checks/datasets.ipynb #dc7af25b
-exercises.add("buffer_size", reference=_drawn(_sizes, _good), probe=_buffer_size,
-    wrong={
-        "Along x there must be sizes of the buffer, from 1 to 12,000; yours go from 0 to 3.": _drawn(range(4), _good),
-        "With the smallest buffer a batch holds 9.8 classes. Are the labels sorted before they go in?": _drawn(_sizes, [9.8, 9.8, 9.9, 9.9]),
-        "With the largest buffer a batch still holds only 1.1 classes. Does the size reach the buffer?": _drawn(_sizes, [1.1, 1.1, 1.1, 1.1]),
-        "A batch holds between 1 and 10 classes; your numbers go from 0.11 to 1.": _drawn(_sizes, _good/10),
-        "No line has three points or more. Try several sizes, from 1 to 12,000.": _drawn(_sizes[[0, 3]], _good[[0, 3]]),
-        "A reader cannot tell what the y axis shows. Label it, with a unit if there is one.": _drawn(_sizes, _good, ylabel="")},
-    also=[_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120))],
-    hints=["`iter(y[by_class].tolist())` is the stream. `torch.tensor(list(my_buffered(stream, size)))` is what comes out.", "`mixed.split(64)` cuts it into batches, and `len(batch.unique())` counts the classes of one.", "Collect the means in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, means)`."]);
+ex = exercises.add("buffer_size", reference=_drawn(_sizes, _good), probe=_buffer_size,
+    hints=["`iter(y[by_class].tolist())` is the stream. `torch.tensor(list(my_buffered(stream, size)))` is what "
+           "comes out.",
+           "`mixed.split(64)` cuts it into batches, and `len(batch.unique())` counts the classes of one.",
+           "Collect the means in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, means)`."])
+
+# %% ../../nbs/checks/datasets.ipynb #5e002ae5
+ex.wrong(answer=_drawn(range(4), _good))
+ex.wrong(answer=_drawn(_sizes, [9.8, 9.8, 9.9, 9.9]))
+ex.wrong(answer=_drawn(_sizes, [1.1, 1.1, 1.1, 1.1]))
+ex.wrong(answer=_drawn(_sizes, _good/10))
+ex.wrong(answer=_drawn(_sizes[[0, 3]], _good[[0, 3]]))
+ex.wrong(answer=_drawn(_sizes, _good, ylabel=""))
+
+# %% ../../nbs/checks/datasets.ipynb #e6de58da
+ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120)))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import bce_loss
 
 # %% ../../nbs/checks/distributed.ipynb #ebb8de15
@@ -18,35 +18,90 @@ exercises = Exercises("distributed")
 check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/distributed.ipynb #b83d5ad4
-exercises.add("unequal_mean", reference=lambda gradients, sizes: torch.tensor(sizes)/sum(sizes) @ gradients,
+ex = exercises.add("unequal_mean", reference=lambda gradients, sizes: torch.tensor(sizes)/sum(sizes) @ gradients,
     inputs=dict(gradients=tensors(3, 2), sizes=st.lists(st.integers(1, 4), min_size=3, max_size=3)),
-    wrong={
-        "That is the plain mean: a sample of a small part counts more than one of a large part. Weigh each row by its size.": lambda gradients, sizes: gradients.mean(0),
-        "You weigh by size, but add only. Divide by the number of all samples.": lambda gradients, sizes: torch.tensor(sizes).float() @ gradients,
-        "You divide by the number of workers. The weights are sizes, so divide by their sum.": lambda gradients, sizes: torch.tensor(sizes).float() @ gradients/len(sizes),
-        "Each row is weighed, but nothing is added up. The whole batch has one gradient.": lambda gradients, sizes: gradients*torch.tensor(sizes)[:, None]/sum(sizes),
-        "You divide by the sizes, so the smallest part counts most. Multiply by them.": lambda gradients, sizes: (gradients/torch.tensor(sizes)[:, None]).sum(0)/sum(1/o for o in sizes)},
-    also=[lambda gradients, sizes: sum(n*g for n, g in zip(sizes, gradients))/sum(sizes),
-          lambda gradients, sizes: torch.from_numpy(np.average(gradients.numpy(), axis=0, weights=sizes)),
-          lambda gradients, sizes: gradients.repeat_interleave(torch.tensor(sizes), 0).mean(0)],
-    hints=["How much of the whole batch has each worker seen? These shares are the weights.", "Multiply each row by its size, add the rows, divide by `sum(sizes)`."]);
+    hints=["How much of the whole batch has each worker seen? These shares are the weights.",
+           "Multiply each row by its size, add the rows, divide by `sum(sizes)`."])
+
+# %% ../../nbs/checks/distributed.ipynb #dc2d5ca6
+@ex.wrong("That is the plain mean: a sample of a small part counts more than one of a large part. Weigh each "
+          "row by its size.")
+def _(gradients, sizes): return gradients.mean(0)
+
+@ex.wrong("You weigh by size, but add only. Divide by the number of all samples.")
+def _(gradients, sizes): return torch.tensor(sizes).float() @ gradients
+
+@ex.wrong("You divide by the number of workers. The weights are sizes, so divide by their sum.")
+def _(gradients, sizes): return torch.tensor(sizes).float() @ gradients/len(sizes)
+
+@ex.wrong("Each row is weighed, but nothing is added up. The whole batch has one gradient.")
+def _(gradients, sizes): return gradients*torch.tensor(sizes)[:, None]/sum(sizes)
+
+@ex.wrong("You divide by the sizes, so the smallest part counts most. Multiply by them.")
+def _(gradients, sizes):
+    return (gradients/torch.tensor(sizes)[:, None]).sum(0)/sum(1/o for o in sizes)
+
+# %% ../../nbs/checks/distributed.ipynb #1858a805
+@ex.also
+def _(gradients, sizes): return sum(n*g for n, g in zip(sizes, gradients))/sum(sizes)
+
+@ex.also
+def _(gradients, sizes):
+    return torch.from_numpy(np.average(gradients.numpy(), axis=0, weights=sizes))
+
+@ex.also
+def _(gradients, sizes): return gradients.repeat_interleave(torch.tensor(sizes), 0).mean(0)
 
 # %% ../../nbs/checks/distributed.ipynb #302ce8d9
-def _batches(n, bs, rank, world_size): return [list(range(i, i+bs)) for i in range(rank*bs, n//(bs*world_size)*bs*world_size, world_size*bs)]
+def _batches(n, bs, rank, world_size):
+    one_round = bs*world_size
+    whole_rounds = n//one_round*one_round
+    return [list(range(start, start+bs)) for start in range(rank*bs, whole_rounds, one_round)]
 
-_turns = st.tuples(st.integers(0, 20), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2)).map(lambda o: dict(n=o[0], bs=o[1], rank=o[3] % o[2], world_size=o[2]))
+def _turn(n, bs, rank, world_size): return dict(n=n, bs=bs, rank=rank % world_size, world_size=world_size)
 
-exercises.add("batches", reference=_batches, inputs=_turns,
-    wrong={
-        "Your process gets one stretch of the data and goes through it. The processes take turns, batch by batch.": lambda n, bs, rank, world_size: [list(range(i, i+bs)) for i in range(rank*(n//(bs*world_size))*bs, (rank+1)*(n//(bs*world_size))*bs, bs)],
-        "The processes take turns sample by sample. They should take turns by batches: the first takes `bs` samples, then comes the next.": lambda n, bs, rank, world_size: [list(range(rank+i*bs*world_size, rank+(i+1)*bs*world_size, world_size)) for i in range(n//(bs*world_size))],
-        "Some processes get one batch more than the others, who would wait for them forever. Drop the last round if it is not complete.": lambda n, bs, rank, world_size: [list(range(i, i+bs)) for i in range(rank*bs, n-bs+1, world_size*bs)],
-        "Your last batch is not full. Drop it.": lambda n, bs, rank, world_size: [list(range(i, min(i+bs, n))) for i in range(rank*bs, n, world_size*bs)],
-        "Every process gets all batches, so all do the same work. Take every `world_size`-th.": lambda n, bs, rank, world_size: [list(range(i, i+bs)) for i in range(0, n-bs+1, bs)]},
-    also=[lambda n, bs, rank, world_size: torch.arange(n//(bs*world_size)*bs*world_size).view(-1, world_size, bs)[:, rank],
-          lambda n, bs, rank, world_size: np.arange(n)[:n//(bs*world_size)*bs*world_size].reshape(-1, world_size, bs)[:, rank].tolist(),
-          lambda n, bs, rank, world_size: [[(t*world_size+rank)*bs+i for i in range(bs)] for t in range(n//(bs*world_size))]],
-    hints=["One round takes `bs*world_size` samples. How many complete rounds are there?", "In round t, process `rank` begins at sample `(t*world_size + rank)*bs`."]);
+_turns = st.builds(_turn, n=st.integers(0, 20), bs=st.integers(1, 3),
+                   rank=st.integers(0, 2), world_size=st.integers(1, 3))
+
+ex = exercises.add("batches", reference=_batches, inputs=_turns,
+    hints=["One round takes `bs*world_size` samples. How many complete rounds are there?",
+           "In round t, process `rank` begins at sample `(t*world_size + rank)*bs`."])
+
+# %% ../../nbs/checks/distributed.ipynb #12f00f11
+@ex.wrong("Your process gets one stretch of the data and goes through it. The processes take turns, batch by "
+          "batch.")
+def _(n, bs, rank, world_size):
+    return [list(range(i, i+bs)) for i in range(rank*(n//(bs*world_size))*bs, (rank+1)*(n//(bs*world_size))*bs, bs)]
+
+@ex.wrong("The processes take turns sample by sample. They should take turns by batches: the first takes `bs` "
+          "samples, then comes the next.")
+def _(n, bs, rank, world_size):
+    return [list(range(rank+i*bs*world_size, rank+(i+1)*bs*world_size, world_size)) for i in range(n//(bs*world_size))]
+
+@ex.wrong("Some processes get one batch more than the others, who would wait for them forever. Drop the last "
+          "round if it is not complete.")
+def _(n, bs, rank, world_size):
+    return [list(range(i, i+bs)) for i in range(rank*bs, n-bs+1, world_size*bs)]
+
+@ex.wrong("Your last batch is not full. Drop it.")
+def _(n, bs, rank, world_size):
+    return [list(range(i, min(i+bs, n))) for i in range(rank*bs, n, world_size*bs)]
+
+@ex.wrong("Every process gets all batches, so all do the same work. Take every `world_size`-th.")
+def _(n, bs, rank, world_size): return [list(range(i, i+bs)) for i in range(0, n-bs+1, bs)]
+
+# %% ../../nbs/checks/distributed.ipynb #88c070ff
+@ex.also
+def _(n, bs, rank, world_size):
+    return torch.arange(n//(bs*world_size)*bs*world_size).view(-1, world_size, bs)[:, rank]
+
+@ex.also
+def _(n, bs, rank, world_size):
+    return np.arange(n)[:n//(bs*world_size)*bs*world_size].reshape(-1, world_size, bs)[:, rank].tolist()
+
+@ex.also
+def _(n, bs, rank, world_size):
+    return [[(t*world_size+rank)*bs+i for i in range(bs)] for t in range(n//(bs*world_size))]
 
 # %% ../../nbs/checks/distributed.ipynb #5317595f
 def _part_loss(answer, sizes):
@@ -57,25 +112,56 @@ def _part_loss(answer, sizes):
     for xb, yb in zip(x.split(sizes), targets.split(sizes)):
         loss = answer(xb @ weights, yb, len(x), len(sizes))
         if loss is None: return None
-        if not isinstance(loss, torch.Tensor) or loss.grad_fn is None: raise Wrong("The loss has no gradient. Return a tensor computed from the logits, without `item()`.")
+        if not isinstance(loss, torch.Tensor) or loss.grad_fn is None:
+            raise Wrong("The loss has no gradient. Return a tensor computed from the logits, without `item()`.")
         if loss.numel() != 1: raise Wrong(f"A loss is one number; yours has shape {tuple(loss.shape)}.")
         gradients.append(torch.autograd.grad(loss, weights)[0])
     return {"The plain mean of the gradients": torch.stack(gradients).mean(0).flatten()}
 
-_sum = lambda logits, targets: F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+def _sum(logits, targets): return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
-exercises.add("part_loss", reference=lambda logits, targets, batch, workers: bce_loss(logits, targets)*len(targets)*workers/batch, probe=_part_loss, examples=12,
-    inputs=dict(sizes=st.sampled_from([[1, 2], [1, 3], [3, 2], [1, 2, 4], [5, 1, 2], [2, 2]])),
-    wrong={
-        "That is the loss of the part as it is, so a sample of a small part counts more. Multiply it by the size of the part.": lambda logits, targets, batch, workers: bce_loss(logits, targets),
-        "The gradient is too small, by the number of workers: the plain mean divides by it once more. Multiply by `workers`.": lambda logits, targets, batch, workers: _sum(logits, targets)/batch,
-        "That is the sum over samples, so the gradient grows with the batch. Divide by the size of the whole batch.": lambda logits, targets, batch, workers: _sum(logits, targets),
-        "Your loss becomes smaller the larger a part is. Turn the ratio around: size of the part over the mean size.": lambda logits, targets, batch, workers: bce_loss(logits, targets)*batch/(len(targets)*workers),
-        "The gradient is too large, by the size of the whole batch. Divide by `batch` as well.": lambda logits, targets, batch, workers: _sum(logits, targets)*workers},
-    also=[lambda logits, targets, batch, workers: _sum(logits, targets)*workers/batch,
-          lambda logits, targets, batch, workers: torch.stack([F.softplus(a if b == 0 else -a) for a, b in zip(logits.flatten(), targets.flatten())]).sum()/(batch/workers),
-          lambda logits, targets, batch, workers: F.binary_cross_entropy_with_logits(logits, targets, weight=torch.tensor(workers/batch), reduction="sum")],
-    hints=["Weighed by its share of the batch, `len(targets)/batch`, each part would be right if the gradients were *added*.", "They are averaged over `workers`, so multiply by `workers` as well."]);
+ex = exercises.add(
+    "part_loss",
+    reference=lambda logits, targets, batch, workers: bce_loss(logits, targets)*len(targets)*workers/batch,
+    probe=_part_loss, inputs=dict(sizes=st.sampled_from([[1, 2], [1, 3], [3, 2], [1, 2, 4], [5, 1, 2], [2, 2]])),
+    examples=12,
+    hints=["Weighed by its share of the batch, `len(targets)/batch`, each part would be right if the gradients "
+           "were *added*.",
+           "They are averaged over `workers`, so multiply by `workers` as well."])
+
+# %% ../../nbs/checks/distributed.ipynb #498af8e1
+@ex.wrong("That is the loss of the part as it is, so a sample of a small part counts more. Multiply it by the "
+          "size of the part.")
+def _(logits, targets, batch, workers): return bce_loss(logits, targets)
+
+@ex.wrong("The gradient is too small, by the number of workers: the plain mean divides by it once more. "
+          "Multiply by `workers`.")
+def _(logits, targets, batch, workers): return _sum(logits, targets)/batch
+
+@ex.wrong("That is the sum over samples, so the gradient grows with the batch. Divide by the size of the whole "
+          "batch.")
+def _(logits, targets, batch, workers): return _sum(logits, targets)
+
+@ex.wrong("Your loss becomes smaller the larger a part is. Turn the ratio around: size of the part over the "
+          "mean size.")
+def _(logits, targets, batch, workers):
+    return bce_loss(logits, targets)*batch/(len(targets)*workers)
+
+@ex.wrong("The gradient is too large, by the size of the whole batch. Divide by `batch` as well.")
+def _(logits, targets, batch, workers): return _sum(logits, targets)*workers
+
+# %% ../../nbs/checks/distributed.ipynb #b4fbbbed
+@ex.also
+def _(logits, targets, batch, workers): return _sum(logits, targets)*workers/batch
+
+@ex.also
+def _(logits, targets, batch, workers):
+    losses = [F.softplus(-logit if target == 1 else logit) for logit, target in zip(logits, targets)]
+    return torch.stack(losses).sum()/(batch/workers)
+
+@ex.also
+def _(logits, targets, batch, workers):
+    return F.binary_cross_entropy_with_logits(logits, targets, weight=torch.tensor(workers/batch), reduction="sum")
 
 # %% ../../nbs/checks/distributed.ipynb #05678747
 def _ring(answer, n):
@@ -85,22 +171,47 @@ def _ring(answer, n):
         sent = [answer(rank, t, n) for rank in range(n)]
         if all(o is None for o in sent): return None
         for rank, i in enumerate(sent):
-            if not float(i).is_integer() or not 0 <= i < n: raise Wrong(f"Pieces have the numbers 0 to n-1. With n = {n}, worker {rank} sends number {i} in step {t}; `% n` brings it back into the ring.")
+            if not float(i).is_integer() or not 0 <= i < n:
+                raise Wrong(f"Pieces have the numbers 0 to n-1. With n = {n}, worker {rank} sends number {i} in "
+                            f"step {t}; `% n` brings it back into the ring.")
         before = pieces.clone()
         for rank, i in enumerate(map(int, sent)):
             to = (rank+1) % n
             pieces[to, i] = before[rank, i] + (before[to, i] if t < n-1 else 0)
     return {f"What worker {rank} holds": o for rank, o in enumerate(pieces)}
 
-exercises.add("ring", reference=lambda rank, t, n: (rank-t) % n, probe=_ring, inputs=dict(n=st.integers(2, 5)), examples=4,
-    wrong={
-        "Each worker sends its own piece, over and over. Send on what has just arrived from the left.": lambda rank, t, n: rank,
-        "You go through the pieces the wrong way. What arrives from the left neighbor has a number one lower.": lambda rank, t, n: (rank+t) % n,
-        "All workers send the piece of the same number, so some sums are never carried on. Start with a different piece at each worker.": lambda rank, t, n: t % n,
-        "The first round is right. In the second, each worker must begin with the piece it has just finished.": lambda rank, t, n: (rank-t) % n if t < n-1 else (rank-t+n-1) % n,
-        "Pieces have the numbers 0 to n-1. With n = 2, worker 0 sends number -1 in step 1; `% n` brings it back into the ring.": lambda rank, t, n: rank-t},
-    also=[lambda rank, t, n: (rank-t+1) % n, lambda rank, t, n: list(range(n))[(rank-t) % n], lambda rank, t, n: torch.arange(n).roll(t)[rank].item()],
-    hints=["In step 0 worker r may send piece r. Its right neighbor, r+1, now holds the sum of two for this piece, and sends it on in step 1.", "So the number falls by one in each step. Where it falls below 0, it begins again at n-1."]);
+ex = exercises.add("ring", reference=lambda rank, t, n: (rank-t) % n,
+    probe=_ring, inputs=dict(n=st.integers(2, 5)), examples=4,
+    hints=["In step 0 worker r may send piece r. Its right neighbor, r+1, now holds the sum of two for this "
+           "piece, and sends it on in step 1.",
+           "So the number falls by one in each step. Where it falls below 0, it begins again at n-1."])
+
+# %% ../../nbs/checks/distributed.ipynb #47fb2015
+@ex.wrong("Each worker sends its own piece, over and over. Send on what has just arrived from the left.")
+def _(rank, t, n): return rank
+
+@ex.wrong("You go through the pieces the wrong way. What arrives from the left neighbor has a number one lower.")
+def _(rank, t, n): return (rank+t) % n
+
+@ex.wrong("All workers send the piece of the same number, so some sums are never carried on. Start with a "
+          "different piece at each worker.")
+def _(rank, t, n): return t % n
+
+@ex.wrong("The first round is right. In the second, each worker must begin with the piece it has just finished.")
+def _(rank, t, n): return (rank-t) % n if t < n-1 else (rank-t+n-1) % n
+
+@ex.wrong()
+def _(rank, t, n): return rank-t
+
+# %% ../../nbs/checks/distributed.ipynb #f8db5299
+@ex.also
+def _(rank, t, n): return (rank-t+1) % n
+
+@ex.also
+def _(rank, t, n): return list(range(n))[(rank-t) % n]
+
+@ex.also
+def _(rank, t, n): return torch.arange(n).roll(t)[rank].item()
 
 # %% ../../nbs/checks/distributed.ipynb #8c6d5d67
 def _model(n, compute=100., wait=0.5, send=8.): return 100/(compute/n + 2*(n-1)*(wait + send/n))
@@ -109,12 +220,18 @@ def _speedup(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 5]
     if not lines: raise Wrong("No line has five points or more. Try every number of workers from 1 to 32.")
     x, y = next(((x, y) for x, y in lines if len(y) and not torch.allclose(x, y)), lines[0])
-    if x.min() < 1 or x.max() < 16: raise Wrong(f"Along x there must be numbers of workers, from 1 to 32; yours go from {x.min():g} to {x.max():g}.")
-    fits = lambda other: any(torch.allclose(y, other(x), rtol=0.02) for x, y in lines)
-    if fits(lambda n: 100/_model(n)): raise Wrong("Those are the milliseconds of a step. The speedup is the time of one worker divided by them.")
-    if fits(lambda n: _model(n, wait=0.)): raise Wrong("You leave out the waiting: each of the 2(n-1) messages waits 0.5 ms.")
-    if fits(lambda n: _model(n, send=0.)): raise Wrong("Your messages carry nothing. Each needs 8/n ms for its part of the megabyte.")
-    if fits(lambda n: 100/(100/n + 2*(n-1)*8.5)): raise Wrong("Each of your messages carries the whole megabyte. In the ring it carries one of n pieces.")
+    if x.min() < 1 or x.max() < 16:
+        raise Wrong(f"Along x there must be numbers of workers, from 1 to 32; yours go from {x.min():g} to "
+                    f"{x.max():g}.")
+    def fits(other): return any(torch.allclose(y, other(x), rtol=0.02) for x, y in lines)
+    if fits(lambda n: 100/_model(n)):
+        raise Wrong("Those are the milliseconds of a step. The speedup is the time of one worker divided by them.")
+    if fits(lambda n: _model(n, wait=0.)):
+        raise Wrong("You leave out the waiting: each of the 2(n-1) messages waits 0.5 ms.")
+    if fits(lambda n: _model(n, send=0.)):
+        raise Wrong("Your messages carry nothing. Each needs 8/n ms for its part of the megabyte.")
+    if fits(lambda n: 100/(100/n + 2*(n-1)*8.5)):
+        raise Wrong("Each of your messages carries the whole megabyte. In the ring it carries one of n pieces.")
     if not fits(_model):
         i = (y - _model(x)).abs().argmax()
         raise Wrong(f"With {x[i]:g} workers the speedup is {_model(x[i]):.3g}; yours is {y[i]:.3g}.")
@@ -122,23 +239,24 @@ def _speedup(ax):
     return True
 
 # %% ../../nbs/checks/distributed.ipynb #dd2b0e1d
-def _drawn(*lines, xlabel="workers", ylabel="speedup"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    for x, y in lines: ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(*lines, xlabel="workers", ylabel="speedup"): return drawn(*lines, xlabel=xlabel, ylabel=ylabel)
 
 _n = np.arange(1, 33)
 
-exercises.add("speedup", reference=_drawn((_n, _model(_n))), probe=_speedup,
-    wrong={
-        "Those are the milliseconds of a step. The speedup is the time of one worker divided by them.": _drawn((_n, 100/_model(_n))),
-        "You leave out the waiting: each of the 2(n-1) messages waits 0.5 ms.": _drawn((_n, _model(_n, wait=0.))),
-        "Your messages carry nothing. Each needs 8/n ms for its part of the megabyte.": _drawn((_n, _model(_n, send=0.))),
-        "Each of your messages carries the whole megabyte. In the ring it carries one of n pieces.": _drawn((_n, 100/(100/_n + 2*(_n-1)*8.5))),
-        "With 5 workers the speedup is 2.72; yours is 2.44.": _drawn((_n, 100/(100/_n + 2*_n*(0.5+8/_n)))),
-        "Along x there must be numbers of workers, from 1 to 32; yours go from 0 to 31.": _drawn((_n-1, _model(_n))),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn((_n, _model(_n)), xlabel="", ylabel="")},
-    also=[_drawn((_n, _n), (_n, _model(_n))), _drawn((2.**np.arange(6), _model(2.**np.arange(6)))), _drawn((_n[::-1], _model(_n[::-1])), (_n, _model(_n, compute=1000.)))],
-    hints=["The time of a step: `100/n + 2*(n-1)*(0.5 + 8/n)` milliseconds, since a megabyte takes 8 ms.", "The speedup is 100 ms over that time. Plot it for `torch.arange(1, 33)`."]);
+ex = exercises.add("speedup", reference=_drawn((_n, _model(_n))), probe=_speedup,
+    hints=["The time of a step: `100/n + 2*(n-1)*(0.5 + 8/n)` milliseconds, since a megabyte takes 8 ms.",
+           "The speedup is 100 ms over that time. Plot it for `torch.arange(1, 33)`."])
+
+# %% ../../nbs/checks/distributed.ipynb #852c2cfc
+ex.wrong(answer=_drawn((_n, 100/_model(_n))))
+ex.wrong(answer=_drawn((_n, _model(_n, wait=0.))))
+ex.wrong(answer=_drawn((_n, _model(_n, send=0.))))
+ex.wrong(answer=_drawn((_n, 100/(100/_n + 2*(_n-1)*8.5))))
+ex.wrong(answer=_drawn((_n, 100/(100/_n + 2*_n*(0.5+8/_n)))))
+ex.wrong(answer=_drawn((_n-1, _model(_n))))
+ex.wrong(answer=_drawn((_n, _model(_n)), xlabel="", ylabel=""))
+
+# %% ../../nbs/checks/distributed.ipynb #363b7657
+ex.also(_drawn((_n, _n), (_n, _model(_n))),
+        _drawn((2.**np.arange(6), _model(2.**np.arange(6)))),
+        _drawn((_n[::-1], _model(_n[::-1])), (_n, _model(_n, compute=1000.))))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
-from ..exercises import Exercises, Wrong, curves, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels
 from ..learner import CancelFit, LossRecorder, TinyLearner
 
 # %% ../../nbs/checks/learner.ipynb #48fcf1ff
@@ -23,7 +23,9 @@ check, hint = exercises.check, exercises.hint
 class _Learner(TinyLearner):
     def _tell(self, event):
         try: super()._tell(event)
-        except Exception as e: raise CancelFit if type(e).__name__ == "CancelFit" else e
+        except Exception as e:
+            if type(e).__name__ != "CancelFit": raise
+            raise CancelFit from e
 
 def _learner(cbs, scale=1., loss_fn=F.mse_loss):
     draw, model = torch.Generator().manual_seed(0), nn.Linear(2, 1)
@@ -51,45 +53,51 @@ class _ValidRecorder(_Empty):
     def after_loss(self, learn):
         if not learn.training: self.losses.append(learn.loss.item())
 
+# %% ../../nbs/checks/learner.ipynb #0f70682a
+ex = exercises.add("valid_recorder", reference=_ValidRecorder, probe=_valid_recorder,
+    hints=["`learn.training` tells whether a batch is for training.",
+           "The condition in `after_loss` needs one more word: `not`."])
+
+# %% ../../nbs/checks/learner.ipynb #a5557337
+ex.wrong("Those are the training losses. Keep a loss where `learn.training` is false.", LossRecorder)
+
+@ex.wrong("You keep the losses of training and of validation in one list. Ask `learn.training` first.")
 class _BothLosses(_Empty):
     def after_loss(self, learn): self.losses.append(learn.loss.item())
 
+@ex.wrong("You keep one number for each epoch. The loss of each validation batch is asked for.")
 class _OnePerEpoch(_Empty):
     def after_epoch(self, learn): self.losses.append(learn.history[-1]["valid_loss"])
 
+@ex.wrong("A second training goes on with the list of the first. Begin an empty one in `before_fit`.")
 class _NeverNew(_ValidRecorder):
     def __init__(self): self.losses = []
     def before_fit(self, learn): return self.losses
 
+@ex.wrong("You begin a new list in every epoch, so only the last epoch remains. `before_fit` is called once.")
 class _NewEachEpoch(_ValidRecorder):
     def before_epoch(self, learn): self.losses = []
 
+@ex.wrong("In `before_batch` the loss is still that of the batch before. Take it in `after_loss`.")
 class _TooEarly(_Empty):
     def before_batch(self, learn):
         if not learn.training: self.losses.append(learn.loss.item())
 
+# %% ../../nbs/checks/learner.ipynb #fd762d84
+@ex.also
 class _AfterBatch(_Empty):
     def after_batch(self, learn): self.losses += [] if learn.training else [learn.loss]
 
+@ex.also
 class _Mode(_Empty):
     def after_loss(self, learn):
         if not learn.model.training: self.losses.append(float(learn.loss_fn(learn.preds, learn.yb)))
 
+@ex.also
 class _NoGrad:
     def before_epoch(self, learn): self.losses = self.losses if learn.epoch > 1 else []
-    def after_loss(self, learn): self.losses.extend(np.atleast_1d(learn.loss.numpy()).tolist() if not torch.is_grad_enabled() else [])
-
-# %% ../../nbs/checks/learner.ipynb #0f70682a
-exercises.add("valid_recorder", reference=_ValidRecorder, probe=_valid_recorder,
-    wrong={
-        "Those are the training losses. Keep a loss where `learn.training` is false.": LossRecorder,
-        "You keep the losses of training and of validation in one list. Ask `learn.training` first.": _BothLosses,
-        "You keep one number for each epoch. The loss of each validation batch is asked for.": _OnePerEpoch,
-        "A second training goes on with the list of the first. Begin an empty one in `before_fit`.": _NeverNew,
-        "You begin a new list in every epoch, so only the last epoch remains. `before_fit` is called once.": _NewEachEpoch,
-        "In `before_batch` the loss is still that of the batch before. Take it in `after_loss`.": _TooEarly},
-    also=[_AfterBatch, _Mode, _NoGrad],
-    hints=["`learn.training` tells whether a batch is for training.", "The condition in `after_loss` needs one more word: `not`."]);
+    def after_loss(self, learn):
+        if not torch.is_grad_enabled(): self.losses.extend(np.atleast_1d(learn.loss.numpy()).tolist())
 
 # %% ../../nbs/checks/learner.ipynb #cd499ae2
 class _Spy:
@@ -100,7 +108,8 @@ class _Spy:
 def _triangle(answer, lr_max, epochs):
     spy = _Spy()
     _learner([answer(lr_max), spy]).fit(epochs)
-    return {f"The rates of the {name} group": torch.tensor([o[i] for o in spy.rates]) for i, name in enumerate(("first", "second"))}
+    first, second = torch.tensor(spy.rates).T
+    return {"The rates of the first group": first, "The rates of the second group": second}
 
 def _schedule(rate, event="before_batch", groups=slice(None)):
     "A callback class that sets `rate(pos, learn)`."
@@ -110,8 +119,32 @@ def _schedule(rate, event="before_batch", groups=slice(None)):
     def init(self, lr_max): self.lr_max = lr_max
     return type("Schedule", (), {"__init__": init, event: set_rates})
 
-_up_down = lambda pos, learn: 1 - abs(2*pos - 1)
+def _up_down(pos, learn): return 1 - abs(2*pos - 1)
 
+# %% ../../nbs/checks/learner.ipynb #88460540
+ex = exercises.add("triangle", reference=_schedule(_up_down),
+    probe=_triangle, inputs=dict(lr_max=st.sampled_from([1., 0.5]), epochs=st.integers(1, 3)), examples=6,
+    hints=["Where are we? `pos = learn.step/n`, where n is the number of all steps, goes from 0 to 1.",
+           "`1 - abs(2*pos - 1)` is 0, then 1 in the middle, then 0 again."])
+
+# %% ../../nbs/checks/learner.ipynb #2c3fb254
+ex.wrong("At the first step nobody has set the rate: it is still the optimizer's own. Set it in `before_batch`.",
+         _schedule(_up_down, "after_batch"))
+ex.wrong("Your triangle begins anew in every epoch. Divide `learn.step` by the number of all steps, "
+         "`learn.epochs*len(learn.train_dl)`.",
+         _schedule(lambda pos, learn: 1 - abs(2*(learn.step % len(learn.train_dl))/len(learn.train_dl) - 1)))
+ex.wrong("Only the first group of parameters follows. Set the rate of every group in `learn.opt.param_groups`.",
+         _schedule(_up_down, groups=slice(1)))
+ex.wrong("Your rate only climbs. From the middle on it must fall.", _schedule(lambda pos, learn: pos))
+ex.wrong("Your rate climbs to only half of `lr_max`. It must be there in the middle.",
+         _schedule(lambda pos, learn: min(pos, 1-pos)))
+ex.wrong("Your rate changes from epoch to epoch. Let it change at every step: `learn.step` counts them.",
+         _schedule(lambda pos, learn: 1 - abs(2*(learn.epoch-1)/learn.epochs - 1)))
+ex.wrong("Your triangle stands on its tip: the rate falls first and climbs then.",
+         _schedule(lambda pos, learn: abs(2*pos - 1)))
+
+# %% ../../nbs/checks/learner.ipynb #6ee80c50
+@ex.also
 class _Lambda:
     def __init__(self, lr_max): self.lr_max = lr_max
     def before_fit(self, learn):
@@ -121,18 +154,8 @@ class _Lambda:
     def after_batch(self, learn):
         if learn.training: self.sched.step()
 
-# %% ../../nbs/checks/learner.ipynb #88460540
-exercises.add("triangle", reference=_schedule(_up_down), probe=_triangle, inputs=dict(lr_max=st.sampled_from([1., 0.5]), epochs=st.integers(1, 3)), examples=6,
-    wrong={
-        "At the first step nobody has set the rate: it is still the optimizer's own. Set it in `before_batch`.": _schedule(_up_down, "after_batch"),
-        "Your triangle begins anew in every epoch. Divide `learn.step` by the number of all steps, `learn.epochs*len(learn.train_dl)`.": _schedule(lambda pos, learn: 1 - abs(2*(learn.step % len(learn.train_dl))/len(learn.train_dl) - 1)),
-        "Only the first group of parameters follows. Set the rate of every group in `learn.opt.param_groups`.": _schedule(_up_down, groups=slice(1)),
-        "Your rate only climbs. From the middle on it must fall.": _schedule(lambda pos, learn: pos),
-        "Your rate climbs to only half of `lr_max`. It must be there in the middle.": _schedule(lambda pos, learn: min(pos, 1-pos)),
-        "Your rate changes from epoch to epoch. Let it change at every step: `learn.step` counts them.": _schedule(lambda pos, learn: 1 - abs(2*(learn.epoch-1)/learn.epochs - 1)),
-        "Your triangle stands on its tip: the rate falls first and climbs then.": _schedule(lambda pos, learn: abs(2*pos - 1))},
-    also=[_Lambda, _schedule(lambda pos, learn: float(np.interp(pos, [0, 0.5, 1], [0, 1, 0]))), _schedule(lambda pos, learn: 2*pos if pos < 0.5 else 2*(1-pos), "before_batch")],
-    hints=["Where are we? `pos = learn.step/n`, where n is the number of all steps, goes from 0 to 1.", "`1 - abs(2*pos - 1)` is 0, then 1 in the middle, then 0 again."]);
+ex.also(_schedule(lambda pos, learn: float(np.interp(pos, [0, 0.5, 1], [0, 1, 0]))),
+        _schedule(lambda pos, learn: 2*pos if pos < 0.5 else 2*(1-pos), "before_batch"))
 
 # %% ../../nbs/checks/learner.ipynb #a33dde42
 def _stop_at_nan(answer, bad, batch):
@@ -150,18 +173,31 @@ def _guard(is_bad, event="after_loss", error=CancelFit):
         if is_bad(getattr(learn, "loss", torch.zeros(())).detach()): raise error
     return type("Guard", (), {event: look})
 
-_not_finite = lambda loss: not torch.isfinite(loss)
+def _not_finite(loss): return not torch.isfinite(loss)
 
-exercises.add("stop_at_nan", reference=_guard(_not_finite), probe=_stop_at_nan, inputs=dict(bad=st.sampled_from([math.nan, math.inf, -math.inf]), batch=st.sampled_from([1, 3, 99])), examples=9,
-    wrong={
-        "The step is done, and the weights are spoiled: in `after_batch` and `before_batch` it is too late. Look between the loss and the step.": _guard(_not_finite, "after_batch"),
-        "An infinite loss gets through. `torch.isfinite` refuses both.": _guard(torch.isnan),
-        "NaN gets through: it is neither larger nor smaller than anything, so a comparison with it is always false.": _guard(lambda loss: loss.abs() > 1e6),
-        "You end the whole program with an error. `raise CancelFit` ends the training only.": _guard(_not_finite, error=ValueError),
-        "You look only when the epoch is over. Look at the loss of each batch.": _guard(_not_finite, "after_epoch")},
-    also=[_guard(lambda loss: not math.isfinite(loss.item())), _guard(lambda loss: not abs(loss) < math.inf), _guard(lambda loss: np.isnan(loss.numpy() - loss.numpy())),
-          _guard(_not_finite, error=type("CancelFit", (Exception,), {}))],
-    hints=["After the loss is known and before its gradient: look at the list of events.", "`raise CancelFit` ends the training. The test is `torch.isfinite(learn.loss)`."]);
+ex = exercises.add("stop_at_nan", reference=_guard(_not_finite),
+    probe=_stop_at_nan,
+    inputs=dict(bad=st.sampled_from([math.nan, math.inf, -math.inf]), batch=st.sampled_from([1, 3, 99])),
+    examples=9,
+    hints=["After the loss is known and before its gradient: look at the list of events.",
+           "`raise CancelFit` ends the training. The test is `torch.isfinite(learn.loss)`."])
+
+# %% ../../nbs/checks/learner.ipynb #c03e2058
+ex.wrong("The step is done, and the weights are spoiled: in `after_batch` and `before_batch` it is too late. "
+         "Look between the loss and the step.", _guard(_not_finite, "after_batch"))
+ex.wrong("An infinite loss gets through. `torch.isfinite` refuses both.", _guard(torch.isnan))
+ex.wrong("NaN gets through: it is neither larger nor smaller than anything, so a comparison with it is always "
+         "false.", _guard(lambda loss: loss.abs() > 1e6))
+ex.wrong("You end the whole program with an error. `raise CancelFit` ends the training only.",
+         _guard(_not_finite, error=ValueError))
+ex.wrong("You look only when the epoch is over. Look at the loss of each batch.",
+         _guard(_not_finite, "after_epoch"))
+
+# %% ../../nbs/checks/learner.ipynb #4111cff9
+ex.also(_guard(lambda loss: not math.isfinite(loss.item())),
+        _guard(lambda loss: not abs(loss) < math.inf),
+        _guard(lambda loss: np.isnan(loss.numpy() - loss.numpy())),
+        _guard(_not_finite, error=type("CancelFit", (Exception,), {})))
 
 # %% ../../nbs/checks/learner.ipynb #2f37d762
 def _clip(answer, max_norm, scale):
@@ -178,7 +214,11 @@ def _clipper(clip, event=None, remove=True):
     def at_event(self, learn): clip(list(learn.model.parameters()), self.max_norm)
     def before_fit(self, learn): self.hook = learn.opt.register_step_pre_hook(lambda *_: at_event(self, learn))
     def after_fit(self, learn): self.hook.remove()
-    return type("Clipper", (), {"__init__": init} | ({event: at_event} if event else dict(before_fit=before_fit)) | (dict(after_fit=after_fit) if remove and not event else {}))
+    methods = {"__init__": init}
+    if event: methods[event] = at_event
+    else: methods["before_fit"] = before_fit
+    if remove and not event: methods["after_fit"] = after_fit
+    return type("Clipper", (), methods)
 
 def _length(params): return sum((p.grad**2).sum() for p in params)**0.5
 
@@ -192,13 +232,31 @@ def _with_grads(clip):
     "Leave out parameters that have no gradient yet."
     return lambda params, max_norm: clip([p for p in params if p.grad is not None], max_norm)
 
-class _ScaledLoss:
-    def __init__(self, max_norm): self.max_norm = max_norm
-    def after_loss(self, learn):
-        if not learn.training: return
-        grads = torch.autograd.grad(learn.loss, list(learn.model.parameters()), retain_graph=True)
-        learn.loss = learn.loss*(self.max_norm/torch.cat([g.flatten() for g in grads]).norm()).clamp(max=1)
+# %% ../../nbs/checks/learner.ipynb #d30906d6
+ex = exercises.add("clip", reference=_clipper(nn.utils.clip_grad_norm_),
+    probe=_clip, inputs=dict(max_norm=st.sampled_from([1., 0.5]), scale=st.sampled_from([1., 100.])), examples=4,
+    hints=["In `before_fit`, give `learn.opt.register_step_pre_hook` a function that takes any arguments and "
+           "returns nothing: `def clip(*_): ...`.",
+           "`nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)` does the arithmetic.",
+           "Keep the hook, `self.hook = ...`, and call `self.hook.remove()` in `after_fit`."])
 
+# %% ../../nbs/checks/learner.ipynb #8fade363
+ex.wrong("Your clipping has no effect. In `after_loss` the gradients of this batch do not exist yet; in "
+         "`after_batch` the step is done. Let the optimizer call you: `register_step_pre_hook`.",
+         _clipper(_with_grads(nn.utils.clip_grad_norm_), "after_loss"))
+ex.wrong("You limit each number by itself, and that turns the gradient into another direction. Limit its "
+         "length: `clip_grad_norm_`.", _clipper(nn.utils.clip_grad_value_))
+ex.wrong("You limit weights and bias one by one. All gradients together are one vector: hand over all "
+         "parameters at once.",
+         _clipper(lambda params, max_norm: [nn.utils.clip_grad_norm_(p, max_norm) for p in params]))
+ex.wrong("You make short gradients longer. They must stay as they are.", _clipper(_rescale))
+ex.wrong("After the training the optimizer still clips. Keep what `register_step_pre_hook` returns, and call "
+         "its `remove()` in `after_fit`.", _clipper(nn.utils.clip_grad_norm_, remove=False))
+ex.wrong("You limit the sum of the absolute values. The length is the root of the sum of squares.",
+         _clipper(lambda params, max_norm: nn.utils.clip_grad_norm_(params, max_norm, norm_type=1)))
+
+# %% ../../nbs/checks/learner.ipynb #585ebc32
+@ex.also
 class _OwnStep:
     def __init__(self, max_norm): self.max_norm = max_norm
     def before_fit(self, learn):
@@ -206,51 +264,62 @@ class _OwnStep:
         learn.opt.step = lambda: (_rescale_long(list(learn.model.parameters()), self.max_norm), self.step())
     def after_fit(self, learn): learn.opt.step = self.step
 
-# %% ../../nbs/checks/learner.ipynb #d30906d6
-exercises.add("clip", reference=_clipper(nn.utils.clip_grad_norm_), probe=_clip, inputs=dict(max_norm=st.sampled_from([1., 0.5]), scale=st.sampled_from([1., 100.])), examples=4,
-    wrong={
-        "Your clipping has no effect. In `after_loss` the gradients of this batch do not exist yet; in `after_batch` the step is done. Let the optimizer call you: `register_step_pre_hook`.": _clipper(_with_grads(nn.utils.clip_grad_norm_), "after_loss"),
-        "You limit each number by itself, and that turns the gradient into another direction. Limit its length: `clip_grad_norm_`.": _clipper(nn.utils.clip_grad_value_),
-        "You limit weights and bias one by one. All gradients together are one vector: hand over all parameters at once.": _clipper(lambda params, max_norm: [nn.utils.clip_grad_norm_(p, max_norm) for p in params]),
-        "You make short gradients longer. They must stay as they are.": _clipper(_rescale),
-        "After the training the optimizer still clips. Keep what `register_step_pre_hook` returns, and call its `remove()` in `after_fit`.": _clipper(nn.utils.clip_grad_norm_, remove=False),
-        "You limit the sum of the absolute values. The length is the root of the sum of squares.": _clipper(lambda params, max_norm: nn.utils.clip_grad_norm_(params, max_norm, norm_type=1))},
-    also=[_clipper(_rescale_long), _OwnStep, _ScaledLoss],
-    hints=["In `before_fit`, give `learn.opt.register_step_pre_hook` a function that takes any arguments and returns nothing: `def clip(*_): ...`.", "`nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)` does the arithmetic.", "Keep the hook, `self.hook = ...`, and call `self.hook.remove()` in `after_fit`."]);
+@ex.also
+class _ScaledLoss:
+    def __init__(self, max_norm): self.max_norm = max_norm
+    def after_loss(self, learn):
+        if not learn.training: return
+        grads = torch.autograd.grad(learn.loss, list(learn.model.parameters()), retain_graph=True)
+        learn.loss = learn.loss*(self.max_norm/torch.cat([g.flatten() for g in grads]).norm()).clamp(max=1)
+
+ex.also(_clipper(_rescale_long))
 
 # %% ../../nbs/checks/learner.ipynb #9ad33e92
 def _peak_rate(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
     if not lines: raise Wrong("No line has four points or more. Try several rates, from 0.0001 to 1.")
     x, y = lines[0]
-    if x.min() <= 0: raise Wrong(f"A learning rate is above 0; yours go down to {x.min():.3g}. Plot the rates, not their logarithms.")
-    if x.max() < 100*x.min(): raise Wrong(f"Your rates go from {x.min():g} to {x.max():g} only. Let them cover several powers of ten.")
+    if x.min() <= 0:
+        raise Wrong(f"A learning rate is above 0; yours go down to {x.min():.3g}. Plot the rates, not their "
+                    "logarithms.")
+    if x.max() < 100*x.min():
+        raise Wrong(f"Your rates go from {x.min():g} to {x.max():g} only. Let them cover several powers of ten.")
     if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
     best = x[y.argmax()]
-    if best in (x.min(), x.max()): raise Wrong(f"Your highest value is at an end, at the rate {best:g}. Try rates beyond it. Or did you plot the error?")
-    if y.max() < 0.7: raise Wrong(f"With a good rate the accuracy is above 0.9; your best is {y.max():.3g}. Does each rate get a new network, and its optimizer that network's parameters?")
-    if ax.get_xscale() != "log": raise Wrong("On a linear axis most of your rates are crowded at the left. Make it logarithmic, with `ax.semilogx`.")
+    if best in (x.min(), x.max()):
+        raise Wrong(f"Your highest value is at an end, at the rate {best:g}. Try rates beyond it. Or did you plot "
+                    "the error?")
+    if y.max() < 0.7:
+        raise Wrong(f"With a good rate the accuracy is above 0.9; your best is {y.max():.3g}. Does each rate get "
+                    "a new network, and its optimizer that network's parameters?")
+    if ax.get_xscale() != "log":
+        raise Wrong("On a linear axis most of your rates are crowded at the left. Make it logarithmic, with "
+                    "`ax.semilogx`.")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/learner.ipynb #5a0de4cc
 def _drawn(x, y, scale="log", xlabel="peak rate", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xscale=scale, xlabel=xlabel, ylabel=ylabel)
-    return ax
+    return drawn((x, y), xscale=scale, xlabel=xlabel, ylabel=ylabel)
 
 _rates, _good = np.array([1e-4, 1e-3, 1e-2, 0.1, 1]), np.array([0.7, 0.88, 0.93, 0.9, 0.1])
 
-exercises.add("peak_rate", reference=_drawn(_rates, _good), probe=_peak_rate,
-    wrong={
-        "Your highest value is at an end, at the rate 1. Try rates beyond it. Or did you plot the error?": _drawn(_rates, 1-_good),
-        "On a linear axis most of your rates are crowded at the left. Make it logarithmic, with `ax.semilogx`.": _drawn(_rates, _good, "linear"),
-        "A learning rate is above 0; yours go down to -4. Plot the rates, not their logarithms.": _drawn(np.log10(_rates), _good, "linear"),
-        "Your rates go from 0.01 to 0.04 only. Let them cover several powers of ten.": _drawn([0.01, 0.02, 0.03, 0.04], _good[1:]),
-        "With a good rate the accuracy is above 0.9; your best is 0.12. Does each rate get a new network, and its optimizer that network's parameters?": _drawn(_rates, np.array([0.1, 0.09, 0.12, 0.1, 0.1])),
-        "An accuracy lies between 0 and 1; your greatest is 93.": _drawn(_rates, 100*_good),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_rates, _good, xlabel="", ylabel="")},
-    also=[_drawn(_rates[::-1], _good[::-1]), _drawn(10.**np.arange(-4, 1.1, 0.25), 0.9-0.1*np.abs(np.arange(-2, 3.1, 0.25))), _drawn(_rates[1:], _good[1:])],
-    hints=["For each rate: `net = new_net()`, an optimizer over its parameters, and `train` with a new `OneCycle(lr)`.", "`train(...).history[-1][\"accuracy\"]` is one point. Draw them all with `ax.semilogx(rates, accuracies)`."]);
+ex = exercises.add("peak_rate", reference=_drawn(_rates, _good), probe=_peak_rate,
+    hints=["For each rate: `net = new_net()`, an optimizer over its parameters, and `train` with a new "
+           "`OneCycle(lr)`.",
+           "`train(...).history[-1][\"accuracy\"]` is one point. Draw them all with `ax.semilogx(rates, "
+           "accuracies)`."])
+
+# %% ../../nbs/checks/learner.ipynb #c86ea902
+ex.wrong(answer=_drawn(_rates, 1-_good))
+ex.wrong(answer=_drawn(_rates, _good, "linear"))
+ex.wrong(answer=_drawn(np.log10(_rates), _good, "linear"))
+ex.wrong(answer=_drawn([0.01, 0.02, 0.03, 0.04], _good[1:]))
+ex.wrong(answer=_drawn(_rates, np.array([0.1, 0.09, 0.12, 0.1, 0.1])))
+ex.wrong(answer=_drawn(_rates, 100*_good))
+ex.wrong(answer=_drawn(_rates, _good, xlabel="", ylabel=""))
+
+# %% ../../nbs/checks/learner.ipynb #f495661f
+ex.also(_drawn(_rates[::-1], _good[::-1]),
+        _drawn(10.**np.arange(-4, 1.1, 0.25), 0.9-0.1*np.abs(np.arange(-2, 3.1, 0.25))),
+        _drawn(_rates[1:], _good[1:]))

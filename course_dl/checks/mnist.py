@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 
 # %% ../../nbs/checks/mnist.ipynb #e3504bf0
 exercises = Exercises("mnist")
@@ -20,44 +20,98 @@ check, hint = exercises.check, exercises.hint
 _scored = st.lists(st.tuples(st.permutations([-2., 0., 1., 3.]), st.integers(0, 3)), min_size=1, max_size=4).map(
     lambda rows: dict(logits=torch.tensor([row for row, _ in rows]), y=torch.tensor([label for _, label in rows])))
 
-exercises.add("top2", reference=lambda logits, y: (logits.topk(2).indices == y[:, None]).any(1).float().mean(), inputs=_scored,
-    wrong={
-        "That is the ordinary accuracy, with one guess. The second largest logit counts too.": lambda logits, y: (logits.argmax(1) == y).float().mean(),
-        "Only the second guess counts here. The largest logit counts too.": lambda logits, y: (logits.topk(2).indices[:, 1] == y).float().mean(),
-        "You average over both guesses, and at most one of them can be right. Ask first whether `any` of the two is, image by image.": lambda logits, y: (logits.topk(2).indices == y[:, None]).float().mean(),
-        "`any()` without an axis gives one answer for the whole batch. Ask image by image, with `any(1)`.": lambda logits, y: (logits.topk(2).indices == y[:, None]).any().float(),
-        "You compare the logits with the digit. `topk` returns values and indices; the indices are the digits.": lambda logits, y: (logits.topk(2).values == y[:, None]).any(1).float().mean(),
-        "That is how many images, not which share. Take the mean.": lambda logits, y: (logits.topk(2).indices == y[:, None]).any(1).sum(),
-        "These are the two smallest logits. Sort the other way.": lambda logits, y: (logits.argsort(1)[:, :2] == y[:, None]).any(1).float().mean()},
-    also=[lambda logits, y: ((logits > logits.gather(1, y[:, None])).sum(1) < 2).float().mean(),
-          lambda logits, y: sum(label in sorted(range(4), key=row.__getitem__)[-2:] for row, label in zip(logits.tolist(), y.tolist()))/len(y),
-          lambda logits, y: float((np.argpartition(logits.numpy(), -2, axis=1)[:, -2:] == y.numpy()[:, None]).any(1).mean())],
-    hints=["`logits.topk(2)` finds the two largest of each row, and where they are.", "Compare its `.indices` with `y[:, None]`. `any(1)` tells for each image whether one of the two is right."]);
+ex = exercises.add("top2", reference=lambda logits, y: (logits.topk(2).indices == y[:, None]).any(1).float().mean(),
+    inputs=_scored,
+    hints=["`logits.topk(2)` finds the two largest of each row, and where they are.",
+           "Compare its `.indices` with `y[:, None]`. `any(1)` tells for each image whether one of the two is "
+           "right."])
+
+# %% ../../nbs/checks/mnist.ipynb #00182c7d
+@ex.wrong("That is the ordinary accuracy, with one guess. The second largest logit counts too.")
+def _(logits, y): return (logits.argmax(1) == y).float().mean()
+
+@ex.wrong("Only the second guess counts here. The largest logit counts too.")
+def _(logits, y): return (logits.topk(2).indices[:, 1] == y).float().mean()
+
+@ex.wrong("You average over both guesses, and at most one of them can be right. Ask first whether `any` of the "
+          "two is, image by image.")
+def _(logits, y): return (logits.topk(2).indices == y[:, None]).float().mean()
+
+@ex.wrong("`any()` without an axis gives one answer for the whole batch. Ask image by image, with `any(1)`.")
+def _(logits, y): return (logits.topk(2).indices == y[:, None]).any().float()
+
+@ex.wrong("You compare the logits with the digit. `topk` returns values and indices; the indices are the digits.")
+def _(logits, y): return (logits.topk(2).values == y[:, None]).any(1).float().mean()
+
+@ex.wrong("That is how many images, not which share. Take the mean.")
+def _(logits, y): return (logits.topk(2).indices == y[:, None]).any(1).sum()
+
+@ex.wrong("These are the two smallest logits. Sort the other way.")
+def _(logits, y): return (logits.argsort(1)[:, :2] == y[:, None]).any(1).float().mean()
+
+# %% ../../nbs/checks/mnist.ipynb #327ff934
+@ex.also
+def _(logits, y): return ((logits > logits.gather(1, y[:, None])).sum(1) < 2).float().mean()
+
+@ex.also
+def _(logits, y):
+    def top2(row): return sorted(range(4), key=row.__getitem__)[-2:]
+    return sum(label in top2(row) for row, label in zip(logits.tolist(), y.tolist()))/len(y)
+
+@ex.also
+def _(logits, y):
+    return float((np.argpartition(logits.numpy(), -2, axis=1)[:, -2:] == y.numpy()[:, None]).any(1).mean())
 
 # %% ../../nbs/checks/mnist.ipynb #915cfbcb
 def _decay(answer, weights, bias, wd):
     params = [o.clone().requires_grad_() for o in (weights, bias)]
     penalty = answer(params, wd)
     if penalty is None: return None
-    if not isinstance(penalty, Tensor) or not penalty.requires_grad: raise Wrong("No gradient can flow back through your penalty, so it changes nothing. Stay with tensors, without `data`, `detach` or `item`.")
+    if not isinstance(penalty, Tensor) or not penalty.requires_grad:
+        raise Wrong("No gradient can flow back through your penalty, so it changes nothing. Stay with tensors, "
+                    "without `data`, `detach` or `item`.")
     penalty.sum().backward()
     return dict(gradient=[torch.zeros_like(p) if p.grad is None else p.grad for p in params])
 
-exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum() for p in params), probe=_decay,
-    inputs=dict(weights=tensors(2, 3), bias=tensors(2), wd=st.sampled_from([0.5, 0.1, 1.])),
-    wrong={
-        "This decays twice as fast: the derivative of p² is 2p. Take half of it.": lambda params, wd: wd*sum((p**2).sum() for p in params),
-        "Means make the decay weaker the more numbers a parameter has. Take sums.": lambda params, wd: wd/2*sum((p**2).mean() for p in params),
-        "Absolute values pull every number by the same amount, large or small. Take squares.": lambda params, wd: wd*sum(p.abs().sum() for p in params),
-        "The pull on a number must not depend on the others. Leave out the square root.": lambda params, wd: wd*torch.cat([p.flatten() for p in params]).pow(2).sum().sqrt(),
-        "Only the first parameter decays. Add up the squares of all.": lambda params, wd: wd/2*(params[0]**2).sum(),
-        "No gradient can flow back through your penalty, so it changes nothing. Stay with tensors, without `data`, `detach` or `item`.": lambda params, wd: wd/2*sum((p.data**2).sum() for p in params)},
-    also=[lambda params, wd: wd/2*sum(p.flatten().dot(p.flatten()) for p in params),
-          lambda params, wd: sum(number*number for p in params for number in p.flatten())*wd/2,
-          lambda params, wd: torch.einsum("i,i->", *2*[torch.cat([p.flatten() for p in params])])*wd/2,
-          lambda params, wd: sum(p.norm()**2 for p in params)*(wd/2),
-          lambda params, wd: wd*sum((p.detach()*p).sum() for p in params)],
-    hints=["Which function of p has the derivative wd·p?", "The derivative of p² is 2p. Sum over all numbers of all parameters, and mind the factor."]);
+ex = exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum() for p in params),
+    probe=_decay, inputs=dict(weights=tensors(2, 3), bias=tensors(2), wd=st.sampled_from([0.5, 0.1, 1.])),
+    hints=["Which function of p has the derivative wd·p?",
+           "The derivative of p² is 2p. Sum over all numbers of all parameters, and mind the factor."])
+
+# %% ../../nbs/checks/mnist.ipynb #e39cf74d
+@ex.wrong("This decays twice as fast: the derivative of p² is 2p. Take half of it.")
+def _(params, wd): return wd*sum((p**2).sum() for p in params)
+
+@ex.wrong("Means make the decay weaker the more numbers a parameter has. Take sums.")
+def _(params, wd): return wd/2*sum((p**2).mean() for p in params)
+
+@ex.wrong("Absolute values pull every number by the same amount, large or small. Take squares.")
+def _(params, wd): return wd*sum(p.abs().sum() for p in params)
+
+@ex.wrong("The pull on a number must not depend on the others. Leave out the square root.")
+def _(params, wd): return wd*torch.cat([p.flatten() for p in params]).pow(2).sum().sqrt()
+
+@ex.wrong("Only the first parameter decays. Add up the squares of all.")
+def _(params, wd): return wd/2*(params[0]**2).sum()
+
+@ex.wrong()
+def _(params, wd): return wd/2*sum((p.data**2).sum() for p in params)
+
+# %% ../../nbs/checks/mnist.ipynb #93e6c7e3
+@ex.also
+def _(params, wd): return wd/2*sum(p.flatten().dot(p.flatten()) for p in params)
+
+@ex.also
+def _(params, wd): return sum(number*number for p in params for number in p.flatten())*wd/2
+
+@ex.also
+def _(params, wd): return torch.einsum("i,i->", *2*[torch.cat([p.flatten() for p in params])])*wd/2
+
+@ex.also
+def _(params, wd): return sum(p.norm()**2 for p in params)*(wd/2)
+
+@ex.also
+def _(params, wd): return wd*sum((p.detach()*p).sum() for p in params)
 
 # %% ../../nbs/checks/mnist.ipynb #075ee17f
 def _three_steps(answer, gradients, lr):
@@ -68,12 +122,17 @@ def _three_steps(answer, gradients, lr):
         for p, g in zip(params, (step[:2], step[2:].view(1, 1))): p.grad = g.clone() if p.grad is None else p.grad+g
         try: opt.step()
         except RuntimeError as e:
-            if "leaf" in str(e): raise Wrong("PyTorch refuses to change a parameter while it keeps track of gradients. Do the step under `with torch.no_grad():`.")
-            if "shape" in str(e) or "size" in str(e): raise Wrong("An average has the shape of another parameter. Give each parameter an m and a v of its own, of its shape.")
+            if "leaf" in str(e):
+                raise Wrong("PyTorch refuses to change a parameter while it keeps track of gradients. Do the step "
+                            "under `with torch.no_grad():`.") from e
+            if "shape" in str(e) or "size" in str(e):
+                raise Wrong("An average has the shape of another parameter. Give each parameter an m and a v of "
+                            "its own, of its shape.") from e
             raise
         path.append(torch.cat([p.detach().flatten() for p in params]))
     if gradients[0].any() and torch.equal(path[0], torch.tensor([1., 2., 3.])):
-        raise Wrong("The parameters do not move. Change them in place, with `p -= ...`. And keep `list(params)`: what a module hands over can be read only once.")
+        raise Wrong("The parameters do not move. Change them in place, with `p -= ...`. And keep `list(params)`: "
+                    "what a module hands over can be read only once.")
     return {f"parameters after step {i+1}": o for i, o in enumerate(path)}
 
 class _Adam:
@@ -95,25 +154,40 @@ class _Adam:
             self.average(i, p.grad)
             p -= self.lr*self.change(i)
 
-# %% ../../nbs/checks/mnist.ipynb #192f7104
+# %% ../../nbs/checks/mnist.ipynb #250ff614
+ex = exercises.add("adam", reference=torch.optim.Adam,
+    probe=_three_steps, inputs=dict(gradients=tensors(3, 3), lr=st.sampled_from([0.5, 0.1])), examples=15,
+    hints=["In `__init__`: `list(params)`, and for each parameter an m and a v of zeros, of its shape.",
+           "In `step`: count t, then for each parameter update m and v under `torch.no_grad()`.",
+           "The step is `lr*m/(1 - 0.9**t)` divided by `(v/(1 - 0.999**t)).sqrt() + 1e-8`, subtracted in place."])
+
+# %% ../../nbs/checks/mnist.ipynb #63be466c
+@ex.wrong("The averages start at 0 and are too small at first. Divide m by 1 − 0.9ᵗ and v by 1 − 0.999ᵗ, where "
+          "t counts the steps.")
 class _Uncorrected(_Adam):
     def change(self, i): return self.m[i]/(self.v[i].sqrt()+1e-8)
 
+@ex.wrong("The square root is missing: divide by the root of v, which has the unit of the gradient.")
 class _NoRoot(_Adam):
     def change(self, i): return self.m[i]/(1-0.9**self.t)/(self.v[i]/(1-0.999**self.t)+1e-8)
 
+@ex.wrong("The averages begin anew at every step, so each step is as long as the first. Make them once, in "
+          "`__init__`.")
 class _Forgetful(_Adam):
     def step(self):
         self.t = 0
         self.reset()
         super().step()
 
+@ex.wrong("The two averages have each other's memory: 0.9 belongs to the gradient, 0.999 to its square.")
 class _Swapped(_Adam):
     def average(self, i, g):
         self.m[i] = 0.999*self.m[i] + 0.001*g
         self.v[i] = 0.9*self.v[i] + 0.1*g**2
     def change(self, i): return self.m[i]/(1-0.999**self.t)/((self.v[i]/(1-0.9**self.t)).sqrt()+1e-8)
 
+@ex.wrong("t counts parameters, and the second one is corrected for too many steps. Raise it once a step, "
+          "before the loop.")
 class _CountsParameters(_Adam):
     def step(self):
         with torch.no_grad():
@@ -122,18 +196,18 @@ class _CountsParameters(_Adam):
                 self.average(i, p.grad)
                 p -= self.lr*self.change(i)
 
+@ex.wrong("The step goes along the last gradient. Go along its running average m.")
 class _NoMemory(_Adam):
     def average(self, i, g):
         super().average(i, g)
         self.m[i] = g*(1-0.9**self.t)
 
+@ex.wrong("The gradients of earlier steps are still there and add up. `zero_grad` must set every `p.grad` to "
+          "None or 0.")
 class _Keeps(_Adam):
-    def zero_grad(self): self.params
+    def zero_grad(self): self.kept = [p.grad for p in self.params]
 
-class _Shared(_Adam):
-    def average(self, i, g): super().average(0, g)
-    def change(self, i): return super().change(0)
-
+@ex.wrong()
 class _Tracked(_Adam):
     def step(self):
         self.t += 1
@@ -141,6 +215,12 @@ class _Tracked(_Adam):
             self.average(i, p.grad)
             p -= self.lr*self.change(i)
 
+@ex.wrong()
+class _Shared(_Adam):
+    def average(self, i, g): super().average(0, g)
+    def change(self, i): return super().change(0)
+
+@ex.wrong()
 class _Elsewhere(_Adam):
     def step(self):
         self.t += 1
@@ -148,7 +228,8 @@ class _Elsewhere(_Adam):
             self.average(i, p.grad)
             p = p-self.lr*self.change(i)
 
-# %% ../../nbs/checks/mnist.ipynb #8dde5eff
+# %% ../../nbs/checks/mnist.ipynb #1cf1cdf2
+@ex.also
 class _WholeHistory(_Adam):
     "A right answer that keeps every gradient and averages them anew."
     def reset(self): self.seen = [[] for _ in self.params]
@@ -157,31 +238,19 @@ class _WholeHistory(_Adam):
         def mean(beta, values): return sum(o*beta**(self.t-1-k) for k, o in enumerate(values))*(1-beta)/(1-beta**self.t)
         return mean(0.9, self.seen[i])/(mean(0.999, [g*g for g in self.seen[i]])**0.5+1e-8)
 
+@ex.also
 class _NumPy(_Adam):
     def change(self, i):
         m, v = self.m[i].numpy()/(1-0.9**self.t), self.v[i].numpy()/(1-0.999**self.t)
         return torch.from_numpy(m/(np.sqrt(v)+1e-8))
 
+@ex.also
 class _InsideTorch(_Adam):
     def average(self, i, g):
         self.m[i].lerp_(g, 0.1)
         self.v[i].mul_(0.999).addcmul_(g, g, value=0.001)
 
-# %% ../../nbs/checks/mnist.ipynb #250ff614
-exercises.add("adam", reference=torch.optim.Adam, probe=_three_steps, inputs=dict(gradients=tensors(3, 3), lr=st.sampled_from([0.5, 0.1])), examples=15,
-    wrong={
-        "The averages start at 0 and are too small at first. Divide m by 1 − 0.9ᵗ and v by 1 − 0.999ᵗ, where t counts the steps.": _Uncorrected,
-        "The square root is missing: divide by the root of v, which has the unit of the gradient.": _NoRoot,
-        "The averages begin anew at every step, so each step is as long as the first. Make them once, in `__init__`.": _Forgetful,
-        "The two averages have each other's memory: 0.9 belongs to the gradient, 0.999 to its square.": _Swapped,
-        "t counts parameters, and the second one is corrected for too many steps. Raise it once a step, before the loop.": _CountsParameters,
-        "The step goes along the last gradient. Go along its running average m.": _NoMemory,
-        "The gradients of earlier steps are still there and add up. `zero_grad` must set every `p.grad` to None or 0.": _Keeps,
-        "PyTorch refuses to change a parameter while it keeps track of gradients. Do the step under `with torch.no_grad():`.": _Tracked,
-        "An average has the shape of another parameter. Give each parameter an m and a v of its own, of its shape.": _Shared,
-        "The parameters do not move. Change them in place, with `p -= ...`. And keep `list(params)`: what a module hands over can be read only once.": _Elsewhere},
-    also=[_Adam, _WholeHistory, _NumPy, _InsideTorch],
-    hints=["In `__init__`: `list(params)`, and for each parameter an m and a v of zeros, of its shape.", "In `step`: count t, then for each parameter update m and v under `torch.no_grad()`.", "The step is `lr*m/(1 - 0.9**t)` divided by `(v/(1 - 0.999**t)).sqrt() + 1e-8`, subtracted in place."]);
+ex.also(_Adam)
 
 # %% ../../nbs/checks/mnist.ipynb #8298af67
 def _rate_finder(ax):
@@ -189,37 +258,49 @@ def _rate_finder(ax):
     if not lines: raise Wrong("No line has ten points or more. Try 100 rates or more, one `update` each.")
     x, order = lines[0][0].sort()
     y = lines[0][1][order]
-    if x[0] <= 0 or x[-1] < 1000*x[0]: raise Wrong(f"The rates must grow at least a thousandfold; yours go from {x[0]:g} to {x[-1]:g}. `torch.logspace(-3, 1, 150)` makes some.")
-    if not 0.3 < (x < (x[0]*x[-1]).sqrt()).double().mean() < 0.7: raise Wrong("Your rates do not grow by a constant factor, and small ones are hardly tried. Use `logspace` instead of `linspace`.")
-    if ax.get_xscale() != "log": raise Wrong("On a straight axis all small rates lie on one spot. Use `ax.semilogx`.")
+    if x[0] <= 0 or x[-1] < 1000*x[0]:
+        raise Wrong(f"The rates must grow at least a thousandfold; yours go from {x[0]:g} to {x[-1]:g}. "
+                    "`torch.logspace(-3, 1, 150)` makes some.")
+    if not 0.3 < (x < (x[0]*x[-1]).sqrt()).double().mean() < 0.7:
+        raise Wrong("Your rates do not grow by a constant factor, and small ones are hardly tried. Use `logspace` "
+                    "instead of `linspace`.")
+    if ax.get_xscale() != "log":
+        raise Wrong("On a straight axis all small rates lie on one spot. Use `ax.semilogx`.")
     x, y = x[y.isfinite()], y[y.isfinite()]
-    if not 2 < y[0] < 2.7: raise Wrong(f"A network that knows nothing has a loss near log 10 = 2.3; yours begins at {y[0]:.3g}. Begin with `new_net()`.")
-    if y.min() > 0.97*y[0]: raise Wrong(f"The loss never falls below {y.min():.3g}. Is the network the same one from step to step, and are the rates large enough?")
-    if y[y.argmin():].max() < 1.05*y.min(): raise Wrong("The loss never rises again, so nobody sees what is too much. Go on to larger rates.")
+    if not 2 < y[0] < 2.7:
+        raise Wrong(f"A network that knows nothing has a loss near log 10 = 2.3; yours begins at {y[0]:.3g}. "
+                    "Begin with `new_net()`.")
+    if y.min() > 0.97*y[0]:
+        raise Wrong(f"The loss never falls below {y.min():.3g}. Is the network the same one from step to step, "
+                    "and are the rates large enough?")
+    if y[y.argmin():].max() < 1.05*y.min():
+        raise Wrong("The loss never rises again, so nobody sees what is too much. Go on to larger rates.")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/mnist.ipynb #e4ad11ee
 def _drawn(x, y, xlabel="learning rate", ylabel="loss", xscale="log"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
-    return ax
+    return drawn((x, y), xlabel=xlabel, ylabel=ylabel, xscale=xscale)
 
 _rates = np.logspace(-4, 1, 50)
 _flat, _fall, _rise = np.full(20, 2.3), np.linspace(2.3, 0.6, 20), np.linspace(0.6, 3, 10)
 _good = np.concatenate([_flat, _fall, _rise])
 
 # %% ../../nbs/checks/mnist.ipynb #020cedc5
-exercises.add("rate_finder", reference=_drawn(_rates, _good), probe=_rate_finder,
-    wrong={
-        "On a straight axis all small rates lie on one spot. Use `ax.semilogx`.": _drawn(_rates, _good, xscale="linear"),
-        "Your rates do not grow by a constant factor, and small ones are hardly tried. Use `logspace` instead of `linspace`.": _drawn(np.linspace(1e-4, 10, 50), _good),
-        "The loss never rises again, so nobody sees what is too much. Go on to larger rates.": _drawn(_rates[:40], _good[:40]),
-        "A network that knows nothing has a loss near log 10 = 2.3; yours begins at 0.3. Begin with `new_net()`.": _drawn(_rates, np.concatenate([np.full(40, 0.3), _rise])),
-        "The loss never falls below 2.3. Is the network the same one from step to step, and are the rates large enough?": _drawn(_rates, np.full(50, 2.3)),
-        "The rates must grow at least a thousandfold; yours go from 0.01 to 1. `torch.logspace(-3, 1, 150)` makes some.": _drawn(np.logspace(-2, 0, 50), _good),
-        "A reader cannot tell what the y axis shows. Label it, with a unit if there is one.": _drawn(_rates, _good, ylabel="")},
-    also=[_drawn(_rates[::-1], _good[::-1]), _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good))],
-    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(net, xb, yb, lr=lr)` returns the loss.", "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, smooth(losses, 0.9))`."]);
+ex = exercises.add("rate_finder", reference=_drawn(_rates, _good), probe=_rate_finder,
+    hints=["`zip(train_dl, rates)` pairs each batch with a rate. `update(net, xb, yb, lr=lr)` returns the loss.",
+           "Collect the losses in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(rates, "
+           "smooth(losses, 0.9))`."])
+
+# %% ../../nbs/checks/mnist.ipynb #a1ecedc7
+ex.wrong(answer=_drawn(_rates, _good, xscale="linear"))
+ex.wrong(answer=_drawn(np.linspace(1e-4, 10, 50), _good))
+ex.wrong(answer=_drawn(_rates[:40], _good[:40]))
+ex.wrong(answer=_drawn(_rates, np.concatenate([np.full(40, 0.3), _rise])))
+ex.wrong(answer=_drawn(_rates, np.full(50, 2.3)))
+ex.wrong(answer=_drawn(np.logspace(-2, 0, 50), _good))
+ex.wrong(answer=_drawn(_rates, _good, ylabel=""))
+
+# %% ../../nbs/checks/mnist.ipynb #666ab0dc
+ex.also(_drawn(_rates[::-1], _good[::-1]),
+        _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good)))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn, Tensor
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 
 # %% ../../nbs/checks/perceptron.ipynb #7732b3f3
 exercises = Exercises("perceptron")
@@ -21,94 +21,182 @@ check, hint = exercises.check, exercises.hint
 def _by_rows(answer, z):
     try: return answer(z)
     except RuntimeError as e:
-        if "must match" in str(e): raise Wrong("The maxima or the sums have lost their axis and do not fit the rows. Keep it with `keepdim=True`.")
+        if "must match" in str(e):
+            raise Wrong("The maxima or the sums have lost their axis and do not fit the rows. Keep it with "
+                        "`keepdim=True`.") from e
         raise
 
-exercises.add("softmax", reference=lambda z: z.softmax(1), probe=_by_rows, inputs=dict(z=tensors(2, 3) | tensors(2, 3, low=-1000, high=1000, step=250)),
-    wrong={
-        "The exponential of a large logit is infinite, and infinity divided by infinity is not a number. Subtract the largest logit of each row first.": lambda z: z.exp()/z.exp().sum(1, keepdim=True),
-        "You subtract the largest logit of the whole batch, and a row far below it vanishes. Each row needs its own maximum.": lambda z: (z-z.max()).exp()/(z-z.max()).exp().sum(1, keepdim=True),
-        "The maxima or the sums have lost their axis and do not fit the rows. Keep it with `keepdim=True`.": lambda z: z.exp()/z.exp().sum(1),
-        "The columns add up to 1. The classes of a sample lie along its row, so go along axis 1.": lambda z: z.softmax(0),
-        "The whole batch adds up to 1. Each row must, so sum along axis 1.": lambda z: z.flatten().softmax(0).view(z.shape),
-        "These are logarithms of probabilities. Leave out the last logarithm.": lambda z: z.log_softmax(1)},
-    also=[lambda z: torch.stack([(row-row.logsumexp(0)).exp() for row in z]),
-          lambda z: 1/(z[:, None]-z[:, :, None]).exp().sum(2),
-          lambda z: (lambda e: torch.from_numpy(e/e.sum(axis=1)[:, None]))(np.exp(z.numpy()-z.numpy().max(axis=1)[:, None]))],
-    hints=["Softmax depends on differences only. What may you subtract from a row?", "`z.amax(1, keepdim=True)` is the largest logit of each row, of shape (n, 1).", "Take `(z - z.amax(1, keepdim=True)).exp()` and divide it by its sums along axis 1."]);
+ex = exercises.add("softmax", reference=lambda z: z.softmax(1),
+    probe=_by_rows, inputs=dict(z=tensors(2, 3) | tensors(2, 3, low=-1000, high=1000, step=250)),
+    hints=["Softmax depends on differences only. What may you subtract from a row?",
+           "`z.amax(1, keepdim=True)` is the largest logit of each row, of shape (n, 1).",
+           "Take `(z - z.amax(1, keepdim=True)).exp()` and divide it by its sums along axis 1."])
+
+# %% ../../nbs/checks/perceptron.ipynb #1b048442
+@ex.wrong("The exponential of a large logit is infinite, and infinity divided by infinity is not a number. "
+          "Subtract the largest logit of each row first.")
+def _(z): return z.exp()/z.exp().sum(1, keepdim=True)
+
+@ex.wrong("You subtract the largest logit of the whole batch, and a row far below it vanishes. Each row needs "
+          "its own maximum.")
+def _(z): return (z-z.max()).exp()/(z-z.max()).exp().sum(1, keepdim=True)
+
+@ex.wrong()
+def _(z): return z.exp()/z.exp().sum(1)
+
+@ex.wrong("The columns add up to 1. The classes of a sample lie along its row, so go along axis 1.")
+def _(z): return z.softmax(0)
+
+@ex.wrong("The whole batch adds up to 1. Each row must, so sum along axis 1.")
+def _(z): return z.flatten().softmax(0).view(z.shape)
+
+@ex.wrong("These are logarithms of probabilities. Leave out the last logarithm.")
+def _(z): return z.log_softmax(1)
+
+# %% ../../nbs/checks/perceptron.ipynb #0cf77fd3
+@ex.also
+def _(z): return torch.stack([(row-row.logsumexp(0)).exp() for row in z])
+
+@ex.also
+def _(z): return 1/(z[:, None]-z[:, :, None]).exp().sum(2)
+
+@ex.also
+def _(z):
+    return (lambda e: torch.from_numpy(e/e.sum(axis=1)[:, None]))(np.exp(z.numpy()-z.numpy().max(axis=1)[:, None]))
 
 # %% ../../nbs/checks/perceptron.ipynb #9d51ca6e
 def _loss_and_gradient(answer, logits, target):
     z = logits.clone().requires_grad_()
     loss = answer(z, target)
     if loss is None: return None
-    if not isinstance(loss, Tensor) or not loss.requires_grad: raise Wrong("No gradient can flow back through your loss. Stay with tensors, without `item`, `detach` or NumPy.")
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        raise Wrong("No gradient can flow back through your loss. Stay with tensors, without `item`, `detach` or "
+                    "NumPy.")
     loss.sum().backward()
     return dict(loss=loss.detach(), gradient=z.grad)
 
 def _right(logits, target): return logits[range(len(target)), target]
 
 # %% ../../nbs/checks/perceptron.ipynb #85cf9c71
-exercises.add("cross_entropy", reference=F.cross_entropy, probe=_loss_and_gradient, examples=30,
-    inputs=dict(logits=tensors(3, 4) | tensors(3, 4, low=-200, high=200, step=100), target=st.lists(st.integers(0, 3), min_size=3, max_size=3).map(torch.tensor)),
-    wrong={
-        "A tiny probability is rounded to 0, and its logarithm is infinite. Stay with logits: `logsumexp` minus the right logit.": lambda logits, target: -_right(logits.softmax(1), target).log().mean(),
-        "The exponential of a large logit is infinite. `logsumexp` works with large logits too: subtract the right logit from it.": lambda logits, target: -_right(logits.exp()/logits.exp().sum(1, keepdim=True), target).log().mean(),
-        "Softmax is taken twice, so the loss can never come near 0. Give the logits as they are.": lambda logits, target: F.cross_entropy(logits.softmax(1), target),
-        "That is the sum over the batch, which grows with its size. Take the mean.": lambda logits, target: F.cross_entropy(logits, target, reduction="sum"),
-        "`logits[:, target]` picks for each sample the logits of all targets, n by n. Pair them up: `logits[range(len(target)), target]`.": lambda logits, target: (logits.logsumexp(1)[:, None]-logits[:, target]).mean(),
-        "The sign is turned around: right answers cost more than wrong ones.": lambda logits, target: -F.cross_entropy(logits, target),
-        "That rewards a large right logit, whatever the others are. Add `logsumexp` over the classes.": lambda logits, target: -_right(logits, target).mean(),
-        "No gradient can flow back through your loss. Stay with tensors, without `item`, `detach` or NumPy.": lambda logits, target: F.cross_entropy(logits, target).item()},
-    also=[lambda logits, target: F.nll_loss(logits.log_softmax(1), target),
-          lambda logits, target: -(F.one_hot(target, 4)*logits.log_softmax(1)).sum()/3,
-          lambda logits, target: sum(o.logsumexp(0)-o[i] for o, i in zip(logits, target))/len(target),
-          lambda logits, target: F.softplus((logits-logits.gather(1, target[:, None])).masked_fill(F.one_hot(target, 4).bool(), -torch.inf).logsumexp(1)).mean()],
-    hints=["The loss of a sample is log-sum-exp of its logits, minus the logit of its right class.", "`logits[range(len(target)), target]` picks the right logit of each row.", "`logits.logsumexp(1)` is the other half. Subtract, then average."]);
+ex = exercises.add("cross_entropy", reference=F.cross_entropy,
+    probe=_loss_and_gradient,
+    inputs=dict(logits=tensors(3, 4) | tensors(3, 4, low=-200, high=200, step=100),
+                target=tensors(3, low=0, high=3, step=1, dtype=torch.long)),
+    examples=30,
+    hints=["The loss of a sample is log-sum-exp of its logits, minus the logit of its right class.",
+           "`logits[range(len(target)), target]` picks the right logit of each row.",
+           "`logits.logsumexp(1)` is the other half. Subtract, then average."])
+
+# %% ../../nbs/checks/perceptron.ipynb #8f8cdee8
+@ex.wrong("A tiny probability is rounded to 0, and its logarithm is infinite. Stay with logits: `logsumexp` "
+          "minus the right logit.")
+def _(logits, target): return -_right(logits.softmax(1), target).log().mean()
+
+@ex.wrong("The exponential of a large logit is infinite. `logsumexp` works with large logits too: subtract the "
+          "right logit from it.")
+def _(logits, target):
+    return -_right(logits.exp()/logits.exp().sum(1, keepdim=True), target).log().mean()
+
+@ex.wrong("Softmax is taken twice, so the loss can never come near 0. Give the logits as they are.")
+def _(logits, target): return F.cross_entropy(logits.softmax(1), target)
+
+@ex.wrong("That is the sum over the batch, which grows with its size. Take the mean.")
+def _(logits, target): return F.cross_entropy(logits, target, reduction="sum")
+
+@ex.wrong("`logits[:, target]` picks for each sample the logits of all targets, n by n. Pair them up: "
+          "`logits[range(len(target)), target]`.")
+def _(logits, target): return (logits.logsumexp(1)[:, None]-logits[:, target]).mean()
+
+@ex.wrong("The sign is turned around: right answers cost more than wrong ones.")
+def _(logits, target): return -F.cross_entropy(logits, target)
+
+@ex.wrong("That rewards a large right logit, whatever the others are. Add `logsumexp` over the classes.")
+def _(logits, target): return -_right(logits, target).mean()
+
+@ex.wrong()
+def _(logits, target): return F.cross_entropy(logits, target).item()
+
+# %% ../../nbs/checks/perceptron.ipynb #adf53a91
+@ex.also
+def _(logits, target): return F.nll_loss(logits.log_softmax(1), target)
+
+@ex.also
+def _(logits, target): return -(F.one_hot(target, 4)*logits.log_softmax(1)).sum()/3
+
+@ex.also
+def _(logits, target): return sum(o.logsumexp(0)-o[i] for o, i in zip(logits, target))/len(target)
+
+@ex.also
+def _(logits, target):
+    ahead = logits-logits.gather(1, target[:, None])
+    return F.softplus(ahead.masked_fill(F.one_hot(target, 4).bool(), -torch.inf).logsumexp(1)).mean()
 
 # %% ../../nbs/checks/perceptron.ipynb #d6246af1
 def _rule(w, b, p, c, rate=1, decide=lambda w, b, p: float(w @ p + b > 0)):
     error = rate*(c-decide(w, b, p))
     return w+error*p, b+error
 
+ex = exercises.add("rosenblatt", reference=_rule,
+    inputs=dict(w=tensors(2), b=st.integers(-2, 2).map(float), p=tensors(2), c=st.integers(0, 1)),
+    hints=["What the perceptron says is `int(w @ p + b > 0)`, which is 0 or 1.",
+           "`error = c - says` is 1, 0 or −1: just what to multiply the point by."])
+
+# %% ../../nbs/checks/perceptron.ipynb #516411cd
+@ex.wrong("You move even where the perceptron is right. Then nothing must change.")
+def _(w, b, p, c): return (w+(2*c-1)*p, b+2*c-1)
+
+@ex.wrong("You move away from the right answer: add the point where the class is 1, subtract it where it is 0.")
+def _(w, b, p, c): return _rule(w, b, p, c, rate=-1)
+
+@ex.wrong("The bias stays where it is. It moves by 1 in the same direction.")
+def _(w, b, p, c): return (_rule(w, b, p, c)[0], b)
+
+@ex.wrong("You decide without the bias: class 1 is where `w @ p + b > 0`.")
+def _(w, b, p, c): return _rule(w, b, p, c, decide=lambda w, b, p: float(w @ p > 0))
+
+@ex.wrong("That is a step of gradient descent, by the difference from a probability. The rule adds the whole "
+          "point or nothing.")
+def _(w, b, p, c): return _rule(w, b, p, c, decide=lambda w, b, p: torch.sigmoid(w @ p + b))
+
+@ex.wrong("You change `w` in place, and the caller's weights with it. Make a new tensor with `w + ...`.")
 def _in_place(w, b, p, c):
     error = c-int(w @ p + b > 0)
     w += error*p
     return w, b+error
 
+# %% ../../nbs/checks/perceptron.ipynb #064db508
+@ex.also
 def _by_cases(w, b, p, c):
     says = 1 if sum(i*j for i, j in zip(w.tolist(), p.tolist()))+b > 0 else 0
     if says == c: return w, b
     return (w+p, b+1) if c == 1 else (w-p, b-1)
 
+@ex.also
 def _one_vector(w, b, p, c):
     both, point = np.append(w.numpy(), b), np.append(p.numpy(), 1)
     both = both+(c-(both @ point > 0))*point
     return [torch.from_numpy(both[:-1]).float(), both[-1]]
 
-exercises.add("rosenblatt", reference=_rule, inputs=dict(w=tensors(2), b=st.integers(-2, 2).map(float), p=tensors(2), c=st.integers(0, 1)),
-    wrong={
-        "You move even where the perceptron is right. Then nothing must change.": lambda w, b, p, c: (w+(2*c-1)*p, b+2*c-1),
-        "You move away from the right answer: add the point where the class is 1, subtract it where it is 0.": lambda w, b, p, c: _rule(w, b, p, c, rate=-1),
-        "The bias stays where it is. It moves by 1 in the same direction.": lambda w, b, p, c: (_rule(w, b, p, c)[0], b),
-        "You decide without the bias: class 1 is where `w @ p + b > 0`.": lambda w, b, p, c: _rule(w, b, p, c, decide=lambda w, b, p: float(w @ p > 0)),
-        "That is a step of gradient descent, by the difference from a probability. The rule adds the whole point or nothing.": lambda w, b, p, c: _rule(w, b, p, c, decide=lambda w, b, p: torch.sigmoid(w @ p + b)),
-        "You change `w` in place, and the caller's weights with it. Make a new tensor with `w + ...`.": _in_place},
-    also=[_by_cases, _one_vector, lambda w, b, p, c: _rule(w, b, p, c, decide=lambda w, b, p: torch.heaviside(w.dot(p)+b, torch.tensor(0.)))],
-    hints=["What the perceptron says is `int(w @ p + b > 0)`, which is 0 or 1.", "`error = c - says` is 1, 0 or −1: just what to multiply the point by."]);
+@ex.also
+def _(w, b, p, c):
+    return _rule(w, b, p, c, decide=lambda w, b, p: torch.heaviside(w.dot(p)+b, torch.tensor(0.)))
 
 # %% ../../nbs/checks/perceptron.ipynb #5aa2cebe
 def _deep_logits(answer, sizes):
     try: net = answer(sizes)
     except AttributeError as e:
-        if "before Module.__init__" in str(e): raise Wrong("Call `super().__init__()` first: before that, a module cannot take in layers.")
+        if "before Module.__init__" in str(e):
+            raise Wrong("Call `super().__init__()` first: before that, a module cannot take in layers.") from e
         raise
     if not isinstance(net, nn.Module): raise Wrong("It is not a module. Begin with `class MyDeepNet(nn.Module):`.")
-    if not list(net.parameters()): raise Wrong("The module has no parameters, so nothing would be trained. Layers in a plain list are not found: use `nn.ModuleList`.")
+    if not list(net.parameters()):
+        raise Wrong("The module has no parameters, so nothing would be trained. Layers in a plain list are not "
+                    "found: use `nn.ModuleList`.")
     numbers = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for p in net.parameters(): p.copy_(torch.randn(p.shape, generator=numbers))
-        return {"shapes of the parameters": [list(p.shape) for p in net.parameters()], "logits": net(torch.randn(6, sizes[0], generator=numbers))}
+        return {"shapes of the parameters": [list(p.shape) for p in net.parameters()],
+                "logits": net(torch.randn(6, sizes[0], generator=numbers))}
 
 class _Deep(nn.Module):
     "The wrong answers are variations of this one."
@@ -123,10 +211,38 @@ class _Deep(nn.Module):
 def _variant(**kwargs): return type("MyDeepNet", (_Deep,), {name: staticmethod(o) for name, o in kwargs.items()})
 
 # %% ../../nbs/checks/perceptron.ipynb #ea3a7430
+class _Recursive(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.first, self.rest = nn.Linear(*sizes[:2]), _Recursive(sizes[1:]) if len(sizes) > 2 else None
+    def forward(self, x): return self.rest(torch.relu(self.first(x))) if self.rest else self.first(x)
+
+# %% ../../nbs/checks/perceptron.ipynb #5572bfcc
+ex = exercises.add("deep_net", reference=_Deep,
+    probe=_deep_logits, inputs=dict(sizes=st.lists(st.integers(1, 4), min_size=2, max_size=5)), examples=30,
+    hints=["`zip(sizes, sizes[1:])` pairs each size with the next.",
+           "Keep the layers in an `nn.ModuleList`, or build an `nn.Sequential`.",
+           "In `forward`: `F.relu(layer(x))` for every layer but the last, and that one without."])
+
+# %% ../../nbs/checks/perceptron.ipynb #7f40e9cf
+ex.wrong(answer=_variant(container=list))
+ex.wrong("ReLU follows the last layer too, and cuts off every negative logit. Only between the layers, please.",
+         _variant(last=F.relu))
+ex.wrong("There is no bend between the layers, so together they are one linear layer. Put ReLU between them.",
+         _variant(between=lambda x: x))
+ex.wrong("It ends in probabilities. Cross-entropy wants logits, so leave out the softmax.",
+         _variant(last=lambda x: x.softmax(1)))
+
+@ex.wrong("There are two layers, however many sizes are given. Make one from each size to the next.")
+def _(sizes): return _Deep([sizes[0], sizes[1], sizes[-1]])
+
+@ex.wrong()
 class _NoSuper(nn.Module):
     def __init__(self, sizes): self.layers = nn.ModuleList([nn.Linear(*o) for o in zip(sizes, sizes[1:])])
     def forward(self, x): return x
 
+# %% ../../nbs/checks/perceptron.ipynb #ced1e68c
+@ex.also
 class _Named(nn.Module):
     def __init__(self, sizes):
         super().__init__()
@@ -136,39 +252,36 @@ class _Named(nn.Module):
         for i in range(self.depth): x = getattr(self, f"layer{i}")(x if i == 0 else x.clamp(min=0))
         return x
 
-class _Recursive(nn.Module):
-    def __init__(self, sizes):
-        super().__init__()
-        self.first, self.rest = nn.Linear(*sizes[:2]), _Recursive(sizes[1:]) if len(sizes) > 2 else None
-    def forward(self, x): return self.rest(torch.relu(self.first(x))) if self.rest else self.first(x)
+@ex.also
+def _in_a_row(sizes):
+    layers = [layer for n_in, n_out in zip(sizes, sizes[1:]) for layer in (nn.Linear(n_in, n_out), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
 
-def _in_a_row(sizes): return nn.Sequential(*[o for n_in, n_out in zip(sizes, sizes[1:]) for o in (nn.Linear(n_in, n_out), nn.ReLU())][:-1])
-
-# %% ../../nbs/checks/perceptron.ipynb #5572bfcc
-exercises.add("deep_net", reference=_Deep, probe=_deep_logits, examples=30, inputs=dict(sizes=st.lists(st.integers(1, 4), min_size=2, max_size=5)),
-    wrong={
-        "The module has no parameters, so nothing would be trained. Layers in a plain list are not found: use `nn.ModuleList`.": _variant(container=list),
-        "ReLU follows the last layer too, and cuts off every negative logit. Only between the layers, please.": _variant(last=F.relu),
-        "There is no bend between the layers, so together they are one linear layer. Put ReLU between them.": _variant(between=lambda x: x),
-        "It ends in probabilities. Cross-entropy wants logits, so leave out the softmax.": _variant(last=lambda x: x.softmax(1)),
-        "There are two layers, however many sizes are given. Make one from each size to the next.": lambda sizes: _Deep([sizes[0], sizes[1], sizes[-1]]),
-        "Call `super().__init__()` first: before that, a module cannot take in layers.": _NoSuper},
-    also=[_Named, _Recursive, _in_a_row],
-    hints=["`zip(sizes, sizes[1:])` pairs each size with the next.", "Keep the layers in an `nn.ModuleList`, or build an `nn.Sequential`.", "In `forward`: `F.relu(layer(x))` for every layer but the last, and that one without."]);
+ex.also(_Recursive)
 
 # %% ../../nbs/checks/perceptron.ipynb #05f1ed78
 def _near_the_limit(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
-    if len(lines) < 2: raise Wrong("Two curves of three points or more are wanted, drawn with `ax.plot`: the accuracies and the Bayes limit.")
+    if len(lines) < 2:
+        raise Wrong("Two curves of three points or more are wanted, drawn with `ax.plot`: the accuracies and the "
+                    "Bayes limit.")
     for x, y in lines:
-        if x.min() < 0 or x.min() > 2 or x.max() < 4: raise Wrong(f"Along x there must be distances, from close, 2 or less, to far, 4 or more; yours go from {x.min():g} to {x.max():g}.")
-        if y.min() < 0 or y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; yours go from {y.min():.3g} to {y.max():.3g}.")
-        if y[x.argmax()] < 0.5: raise Wrong(f"At the largest distance your curve is at {y[x.argmax()]:.3g}. Did you plot the error?")
+        if x.min() < 0 or x.min() > 2 or x.max() < 4:
+            raise Wrong("Along x there must be distances, from close, 2 or less, to far, 4 or more; yours go "
+                        f"from {x.min():g} to {x.max():g}.")
+        if y.min() < 0 or y.max() > 1:
+            raise Wrong(f"An accuracy lies between 0 and 1; yours go from {y.min():.3g} to {y.max():.3g}.")
+        if y[x.argmax()] < 0.5:
+            raise Wrong(f"At the largest distance your curve is at {y[x.argmax()]:.3g}. Did you plot the error?")
         limit = torch.special.ndtr(x/2)
         i = (y-limit).abs().argmax()
-        if abs(y[i]-limit[i]) > 0.05: raise Wrong(f"At distance {x[i]:g} the limit is {limit[i]:.3g}, and a perceptron comes near it; one of your curves says {y[i]:.3g}.")
-    if all((y-torch.special.ndtr(x/2)).abs().max() < 1e-4 for x, y in lines): raise Wrong("Both curves are the limit itself. One must hold the accuracies of trained perceptrons.")
-    if all((y-torch.special.ndtr(x/2)).abs().max() > 1e-4 for x, y in lines): raise Wrong("The Bayes limit is missing: `torch.special.ndtr(distance/2)`.")
+        if abs(y[i]-limit[i]) > 0.05:
+            raise Wrong(f"At distance {x[i]:g} the limit is {limit[i]:.3g}, and a perceptron comes near it; one "
+                        f"of your curves says {y[i]:.3g}.")
+    if all((y-torch.special.ndtr(x/2)).abs().max() < 1e-4 for x, y in lines):
+        raise Wrong("Both curves are the limit itself. One must hold the accuracies of trained perceptrons.")
+    if all((y-torch.special.ndtr(x/2)).abs().max() > 1e-4 for x, y in lines):
+        raise Wrong("The Bayes limit is missing: `torch.special.ndtr(distance/2)`.")
     need_labels(ax)
     return True
 
@@ -177,22 +290,26 @@ _distances = np.array([0.5, 1, 2, 4, 6])
 _limit = torch.special.ndtr(torch.tensor(_distances)/2).numpy()
 
 def _drawn(reached, limit=_limit, x=_distances, xlabel="distance", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    for y in (reached, limit):
-        if y is not None: ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+    lines = [(x, y) for y in (reached, limit) if y is not None]
+    return drawn(*lines, xlabel=xlabel, ylabel=ylabel)
 
 # %% ../../nbs/checks/perceptron.ipynb #248ebc60
-exercises.add("near_the_limit", reference=_drawn(_limit-0.003), probe=_near_the_limit,
-    wrong={
-        "Two curves of three points or more are wanted, drawn with `ax.plot`: the accuracies and the Bayes limit.": _drawn(_limit-0.003, None),
-        "At distance 2 the limit is 0.841, and a perceptron comes near it; one of your curves says 0.977.": _drawn(_limit-0.003, torch.special.ndtr(torch.tensor(_distances)).numpy()),
-        "At the largest distance your curve is at 0.00435. Did you plot the error?": _drawn(1-(_limit-0.003)),
-        "Along x there must be distances, from close, 2 or less, to far, 4 or more; yours go from 0 to 2.4.": _drawn(_limit-0.003, x=np.arange(5)*0.6),
-        "Both curves are the limit itself. One must hold the accuracies of trained perceptrons.": _drawn(_limit),
-        "An accuracy lies between 0 and 1; yours go from 59.6 to 99.6.": _drawn(100*(_limit-0.003)),
-        "A reader cannot tell what the x axis shows. Label it, with a unit if there is one.": _drawn(_limit-0.003, xlabel="")},
-    also=[_drawn(_limit, _limit+0.004*(-1)**np.arange(5)-0.004), _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1])],
-    hints=["The centers are 5 apart, at ±(1.5, 2). Add `(distance/5 - 1)*(2*y[:, None] - 1)*torch.tensor([1.5, 2.])` to `x`.", "Train as in the lesson: `Perceptron()`, SGD at 0.05, ten epochs of `train_epoch` with `bce_loss`. Then `accuracy` on 20,000 points of another seed.", "The limit is `torch.special.ndtr(distances/2)`. Draw both with `ax.plot(distances, ...)`."]);
+ex = exercises.add("near_the_limit", reference=_drawn(_limit-0.003), probe=_near_the_limit,
+    hints=["The centers are 5 apart, at ±(1.5, 2). Add `(distance/5 - 1)*(2*y[:, None] - 1)*torch.tensor([1.5, "
+           "2.])` to `x`.",
+           "Train as in the lesson: `Perceptron()`, SGD at 0.05, ten epochs of `train_epoch` with `bce_loss`. "
+           "Then `accuracy` on 20,000 points of another seed.",
+           "The limit is `torch.special.ndtr(distances/2)`. Draw both with `ax.plot(distances, ...)`."])
+
+# %% ../../nbs/checks/perceptron.ipynb #07dc148b
+ex.wrong(answer=_drawn(_limit-0.003, None))
+ex.wrong(answer=_drawn(_limit-0.003, torch.special.ndtr(torch.tensor(_distances)).numpy()))
+ex.wrong(answer=_drawn(1-(_limit-0.003)))
+ex.wrong(answer=_drawn(_limit-0.003, x=np.arange(5)*0.6))
+ex.wrong(answer=_drawn(_limit))
+ex.wrong(answer=_drawn(100*(_limit-0.003)))
+ex.wrong(answer=_drawn(_limit-0.003, xlabel=""))
+
+# %% ../../nbs/checks/perceptron.ipynb #3a5f3acc
+ex.also(_drawn(_limit, _limit+0.004*(-1)**np.arange(5)-0.004),
+        _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1]))

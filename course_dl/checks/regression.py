@@ -9,7 +9,7 @@ __all__ = []
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..regression import VectorialDataset, make_regression
 from ..thermometer import max_stable_lr
 
@@ -25,66 +25,140 @@ def _as_row(make, surface, n):
 def _ends(surface): return surface.min().item(), surface.max().item()
 
 # %% ../../nbs/checks/regression.ipynb #32ebe518
-exercises.add("levels", reference=lambda surface, n: np.geomspace(*_ends(surface), n), probe=_as_row,
+ex = exercises.add("levels", reference=lambda surface, n: np.geomspace(*_ends(surface), n), probe=_as_row,
     inputs=dict(surface=tensors(2, 3, low=0.5, high=8.).filter(lambda o: o.max() > o.min()), n=st.integers(2, 6)),
-    wrong={
-        "`np.logspace` takes exponents of ten, but you gave it natural logarithms: most levels miss the surface. Take `np.log10`, or use `np.geomspace`.": lambda surface, n: np.logspace(*np.log(_ends(surface)), n),
-        "These are evenly spaced in height, so the bottom of the bowl stays blank. Space them evenly in the exponent.": lambda surface, n: np.linspace(*_ends(surface), n),
-        "These are the exponents. `np.logspace` wants them, but the levels are ten to their power.": lambda surface, n: np.linspace(*np.log10(_ends(surface)), n),
-        "The highest height is missing: both ends belong to the n levels.": lambda surface, n: np.geomspace(*_ends(surface), n, endpoint=False),
-        "That is one level too many: n levels include both ends, with n − 1 gaps between them.": lambda surface, n: np.geomspace(*_ends(surface), n+1),
-        "`np.logspace` takes exponents of ten. You gave it the heights themselves.": lambda surface, n: np.logspace(*_ends(surface), n)},
-    also=[lambda surface, n: torch.logspace(surface.min().log10().item(), surface.max().log10().item(), n),
-          lambda surface, n: torch.linspace(*surface.log().aminmax(), n).exp(),
-          lambda surface, n: [surface.min().item()*(surface.max()/surface.min()).item()**(i/(n-1)) for i in range(n)]],
-    hints=["The lowest and the highest height are `surface.min().item()` and `surface.max().item()`.", "`np.logspace` wants exponents of ten; `np.geomspace` wants the ends themselves."]);
+    hints=["The lowest and the highest height are `surface.min().item()` and `surface.max().item()`.",
+           "`np.logspace` wants exponents of ten; `np.geomspace` wants the ends themselves."])
+
+# %% ../../nbs/checks/regression.ipynb #4b3437a3
+@ex.wrong("`np.logspace` takes exponents of ten, but you gave it natural logarithms: most levels miss the "
+          "surface. Take `np.log10`, or use `np.geomspace`.")
+def _(surface, n): return np.logspace(*np.log(_ends(surface)), n)
+
+@ex.wrong("These are evenly spaced in height, so the bottom of the bowl stays blank. Space them evenly in the "
+          "exponent.")
+def _(surface, n): return np.linspace(*_ends(surface), n)
+
+@ex.wrong("These are the exponents. `np.logspace` wants them, but the levels are ten to their power.")
+def _(surface, n): return np.linspace(*np.log10(_ends(surface)), n)
+
+@ex.wrong("The highest height is missing: both ends belong to the n levels.")
+def _(surface, n): return np.geomspace(*_ends(surface), n, endpoint=False)
+
+@ex.wrong("That is one level too many: n levels include both ends, with n − 1 gaps between them.")
+def _(surface, n): return np.geomspace(*_ends(surface), n+1)
+
+@ex.wrong("`np.logspace` takes exponents of ten. You gave it the heights themselves.")
+def _(surface, n): return np.logspace(*_ends(surface), n)
+
+# %% ../../nbs/checks/regression.ipynb #75b99906
+@ex.also
+def _(surface, n):
+    return torch.logspace(surface.min().log10().item(), surface.max().log10().item(), n)
+
+@ex.also
+def _(surface, n): return torch.linspace(*surface.log().aminmax(), n).exp()
+
+@ex.also
+def _(surface, n):
+    return [surface.min().item()*(surface.max()/surface.min()).item()**(i/(n-1)) for i in range(n)]
 
 # %% ../../nbs/checks/regression.ipynb #119e1326
 def _curvatures(x):
     A = torch.cat([x, torch.ones_like(x)], 1).double()
     return torch.linalg.eigvalsh(2*A.T@A/len(x))
 
-exercises.add("best_rate", reference=lambda x: 2/_curvatures(x).sum(),
+ex = exercises.add("best_rate", reference=lambda x: 2/_curvatures(x).sum(),
     inputs=dict(x=tensors(4, 1).filter(lambda o: o.std() > 0.3)),
-    wrong={
-        "That is the limit: across the valley the factor is −1 there, and the walk never settles. How far below it is best depends on the gentle direction too: make the larger of the two factors as small as it can be.": lambda x: max_stable_lr(x[:, 0]),
-        "That leaps to the bottom across the valley in one step, but along the valley it crawls. A larger rate serves both.": lambda x: 1/_curvatures(x)[1],
-        "That suits the gentle direction alone; in the steep one the walk flies out of the bowl. Both factors count.": lambda x: 1/_curvatures(x)[0],
-        "That is half of it. Set the two factors opposite, 1 − lr·λ₁ = −(1 − lr·λ₂), and solve for lr.": lambda x: 1/_curvatures(x).sum(),
-        "Your Hessian lacks its factor 2, so your rate is twice too large. The second derivative of a square is 2.": lambda x: 4/_curvatures(x).sum()},
-    also=[lambda x: 1/(1 + x.square().mean()),
-          lambda x: len(x)/np.square(np.c_[x.numpy(), np.ones(len(x))]).sum(),
-          lambda x: 2/torch.autograd.functional.hessian(lambda p: (p[0]*x + p[1]).square().mean(), torch.zeros(2)).diagonal().sum()],
-    hints=["Draw both |1 − lr·λ| against lr. One falls, one rises; where do they cross?", "The curvatures are `torch.linalg.eigvalsh(2*A.T@A/len(x))`, with `x` and a column of ones in `A`.", "They cross where the factors are opposite: lr = 2/(λ₁ + λ₂)."]);
+    hints=["Draw both |1 − lr·λ| against lr. One falls, one rises; where do they cross?",
+           "The curvatures are `torch.linalg.eigvalsh(2*A.T@A/len(x))`, with `x` and a column of ones in `A`.",
+           "They cross where the factors are opposite: lr = 2/(λ₁ + λ₂)."])
+
+# %% ../../nbs/checks/regression.ipynb #cb954bf6
+@ex.wrong("That is the limit: across the valley the factor is −1 there, and the walk never settles. How far "
+          "below it is best depends on the gentle direction too: make the larger of the two factors as small as "
+          "it can be.")
+def _(x): return max_stable_lr(x[:, 0])
+
+@ex.wrong("That leaps to the bottom across the valley in one step, but along the valley it crawls. A larger "
+          "rate serves both.")
+def _(x): return 1/_curvatures(x)[1]
+
+@ex.wrong("That suits the gentle direction alone; in the steep one the walk flies out of the bowl. Both factors "
+          "count.")
+def _(x): return 1/_curvatures(x)[0]
+
+@ex.wrong("That is half of it. Set the two factors opposite, 1 − lr·λ₁ = −(1 − lr·λ₂), and solve for lr.")
+def _(x): return 1/_curvatures(x).sum()
+
+@ex.wrong("Your Hessian lacks its factor 2, so your rate is twice too large. The second derivative of a square "
+          "is 2.")
+def _(x): return 4/_curvatures(x).sum()
+
+# %% ../../nbs/checks/regression.ipynb #89b5887f
+@ex.also
+def _(x): return 1/(1 + x.square().mean())
+
+@ex.also
+def _(x): return len(x)/np.square(np.c_[x.numpy(), np.ones(len(x))]).sum()
+
+@ex.also
+def _(x):
+    def loss(p): return (p[0]*x + p[1]).square().mean()
+    return 2/torch.autograd.functional.hessian(loss, torch.zeros(2)).diagonal().sum()
 
 # %% ../../nbs/checks/regression.ipynb #d44ba117
 def _bowl(x):
     A = torch.cat([x, torch.ones_like(x)], 1)
     return 2*A.T@A/len(x)
 
-def _foretell(start, best, hessian, lr, k): return best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@(start-best)
+def _foretell(start, best, hessian, lr, k):
+    return best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@(start-best)
 
+# %% ../../nbs/checks/regression.ipynb #a5992120
+ex = exercises.add("foretell", reference=_foretell,
+    inputs=dict(start=tensors(2), best=tensors(2), hessian=tensors(3, 1, low=-1., high=1., step=0.5).map(_bowl),
+                lr=st.sampled_from([0.5, 0.25]), k=st.sampled_from([2, 0, 1, 5])),
+    hints=["At a point p of the bowl the gradient is H(p − p*). What does one step make of p − p*?",
+           "It multiplies it by M = I − lr·H. Do that k times, and add the bottom again.",
+           "`torch.eye(2)` is I, and `torch.linalg.matrix_power(M, k)` the product of k of them."])
+
+# %% ../../nbs/checks/regression.ipynb #328f5e32
+@ex.wrong("`**k` raises each entry of the matrix to the power. k steps are a product of k matrices: "
+          "`torch.linalg.matrix_power`.")
+def _(start, best, hessian, lr, k): return best + (torch.eye(2) - lr*hessian)**k@(start-best)
+
+@ex.wrong("That is the distance from the bottom. Add the bottom itself.")
+def _(start, best, hessian, lr, k): return _foretell(start, best, hessian, lr, k) - best
+
+@ex.wrong("The matrix shrinks the distance from the bottom, not the point. Apply it to `start - best`.")
+def _(start, best, hessian, lr, k):
+    return best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@start
+
+@ex.wrong("You walk uphill: the matrix is the identity minus lr times the Hessian.")
+def _(start, best, hessian, lr, k): return _foretell(start, best, hessian, -lr, k)
+
+@ex.wrong("k steps are not one step k times as long: the slope changes on the way.")
+def _(start, best, hessian, lr, k): return _foretell(start, best, hessian, lr*k, 1)
+
+@ex.wrong("You are one step ahead: after 0 steps the walk is still at the start.")
+def _(start, best, hessian, lr, k): return _foretell(start, best, hessian, lr, k+1)
+
+# %% ../../nbs/checks/regression.ipynb #cae95dd1
+@ex.also
 def _walk(start, best, hessian, lr, k):
     for _ in range(k): start = start - lr*hessian@(start-best)
     return start
 
+@ex.also
 def _by_axes(start, best, hessian, lr, k):
     curvatures, axes = torch.linalg.eigh(hessian)
     return best + axes@((1-lr*curvatures)**k*(axes.T@(start-best)))
 
-# %% ../../nbs/checks/regression.ipynb #a5992120
-exercises.add("foretell", reference=_foretell,
-    inputs=dict(start=tensors(2), best=tensors(2), hessian=tensors(3, 1, low=-1., high=1., step=0.5).map(_bowl), lr=st.sampled_from([0.5, 0.25]), k=st.sampled_from([2, 0, 1, 5])),
-    wrong={
-        "`**k` raises each entry of the matrix to the power. k steps are a product of k matrices: `torch.linalg.matrix_power`.": lambda start, best, hessian, lr, k: best + (torch.eye(2) - lr*hessian)**k@(start-best),
-        "That is the distance from the bottom. Add the bottom itself.": lambda start, best, hessian, lr, k: _foretell(start, best, hessian, lr, k) - best,
-        "The matrix shrinks the distance from the bottom, not the point. Apply it to `start - best`.": lambda start, best, hessian, lr, k: best + torch.linalg.matrix_power(torch.eye(2) - lr*hessian, k)@start,
-        "You walk uphill: the matrix is the identity minus lr times the Hessian.": lambda start, best, hessian, lr, k: _foretell(start, best, hessian, -lr, k),
-        "k steps are not one step k times as long: the slope changes on the way.": lambda start, best, hessian, lr, k: _foretell(start, best, hessian, lr*k, 1),
-        "You are one step ahead: after 0 steps the walk is still at the start.": lambda start, best, hessian, lr, k: _foretell(start, best, hessian, lr, k+1)},
-    also=[_walk, _by_axes,
-          lambda start, best, hessian, lr, k: torch.from_numpy(best.numpy() + np.linalg.matrix_power(np.eye(2) - lr*hessian.numpy(), k)@(start-best).numpy())],
-    hints=["At a point p of the bowl the gradient is H(p − p*). What does one step make of p − p*?", "It multiplies it by M = I − lr·H. Do that k times, and add the bottom again.", "`torch.eye(2)` is I, and `torch.linalg.matrix_power(M, k)` the product of k of them."]);
+@ex.also
+def _(start, best, hessian, lr, k):
+    shrink = np.linalg.matrix_power(np.eye(2) - lr*hessian.numpy(), k)
+    return torch.from_numpy(best.numpy() + shrink@(start-best).numpy())
 
 # %% ../../nbs/checks/regression.ipynb #150db755
 def _look(make):
@@ -94,17 +168,29 @@ def _look(make):
     ds = make(x, y, std)
     one, few, masked, everything = ds[3], ds[[3, 1, 4]], ds[x[:, 0] < 0.2], ds[:]
     if everything is None: return everything
-    if not isinstance(everything, (tuple, list)) or len(everything) != 2: raise Wrong("Return a pair: the inputs and the noisy targets.")
-    if not (torch.equal(x, kept[0]) and torch.equal(y, kept[1])): raise Wrong("The caller's own targets have changed: `+=` writes into them, and noise piles up with every look. Make a new tensor, `y + noise`.")
-    if not torch.equal(everything[0], x): raise Wrong("The inputs must come out as they went in; only the targets get noise.")
+    if not isinstance(everything, (tuple, list)) or len(everything) != 2:
+        raise Wrong("Return a pair: the inputs and the noisy targets.")
+    if not (torch.equal(x, kept[0]) and torch.equal(y, kept[1])):
+        raise Wrong("The caller's own targets have changed: `+=` writes into them, and noise piles up with every "
+                    "look. Make a new tensor, `y + noise`.")
+    if not torch.equal(everything[0], x):
+        raise Wrong("The inputs must come out as they went in; only the targets get noise.")
     for got, shape in ((one, (1,)), (few, (3, 1)), (masked, (200, 1)), (everything, (1000, 1))):
-        if tuple(got[1].shape) != shape: raise Wrong(f"These targets must have shape {shape}, but have {tuple(got[1].shape)}: noise has the shape of what is taken out.")
+        if tuple(got[1].shape) != shape:
+            raise Wrong(f"These targets must have shape {shape}, but have {tuple(got[1].shape)}: noise has the "
+                        "shape of what is taken out.")
     noise = everything[1] - y
     if noise.abs().max() == 0: raise Wrong("The targets come out without any noise.")
-    if torch.equal(ds[:][1], everything[1]): raise Wrong("Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.")
-    if noise.std() < 1e-3: raise Wrong("All pairs of a look get one and the same shake. Draw a number for each: `torch.randn_like(y)`.")
-    if noise.mean().abs() > 0.1: raise Wrong("The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 to 1.")
-    if not 0.42 < noise.std() < 0.58: raise Wrong("The noise has the wrong standard deviation. Multiply standard normal noise by `std`, once.")
+    if torch.equal(ds[:][1], everything[1]):
+        raise Wrong("Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.")
+    if noise.std() < 1e-3:
+        raise Wrong("All pairs of a look get one and the same shake. Draw a number for each: "
+                    "`torch.randn_like(y)`.")
+    if noise.mean().abs() > 0.1:
+        raise Wrong("The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 "
+                    "to 1.")
+    if not 0.42 < noise.std() < 0.58:
+        raise Wrong("The noise has the wrong standard deviation. Multiply standard normal noise by `std`, once.")
     return True
 
 # %% ../../nbs/checks/regression.ipynb #16b89f48
@@ -118,12 +204,31 @@ def _noisy(noise, in_place=False, fixed=False, inputs=False):
             x, y = super().__getitem__(i)
             if inputs: return x + noise(x, self.std), y + noise(y, self.std)
             if fixed: return x, y
-            if in_place: y += noise(y, self.std); return x, y
-            return x, y + noise(y, self.std)
+            if not in_place: return x, y + noise(y, self.std)
+            y += noise(y, self.std)
+            return x, y
     return Noisy
 
 def _normal(y, std): return std*torch.randn_like(y)
 
+# %% ../../nbs/checks/regression.ipynb #3b6f0f79
+ex = exercises.add("fresh_noise", reference=_noisy(_normal), probe=_look,
+    hints=["`super().__getitem__(i)` takes out the pair, whatever the index.",
+           "`torch.randn_like(y)` has the right shape for each of them. Add it with `y + …`, not `y += …`."])
+
+# %% ../../nbs/checks/regression.ipynb #a8292e28
+ex.wrong(answer=_noisy(_normal, in_place=True))
+ex.wrong(answer=_noisy(_normal, fixed=True))
+ex.wrong(answer=_noisy(lambda y, std: std*torch.randn(1)))
+ex.wrong(answer=_noisy(lambda y, std: std*torch.rand_like(y)))
+ex.wrong(answer=_noisy(lambda y, std: std**2*torch.randn_like(y)))
+ex.wrong(answer=_noisy(_normal, inputs=True))
+
+@ex.wrong()
+def _(x, y, std): return VectorialDataset(x, y)
+
+# %% ../../nbs/checks/regression.ipynb #0849482d
+@ex.also
 class _Lists:
     "No relative of `VectorialDataset`; its noise comes from NumPy."
     def __init__(self, x, y, std): self.pairs, self.std = (x, y), std
@@ -132,18 +237,8 @@ class _Lists:
         x, y = (o[i] for o in self.pairs)
         return [x, torch.from_numpy(np.random.normal(y.numpy(), self.std)).float()]
 
-# %% ../../nbs/checks/regression.ipynb #3b6f0f79
-exercises.add("fresh_noise", reference=_noisy(_normal), probe=_look,
-    wrong={
-        "The caller's own targets have changed: `+=` writes into them, and noise piles up with every look. Make a new tensor, `y + noise`.": _noisy(_normal, in_place=True),
-        "Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.": _noisy(_normal, fixed=True),
-        "All pairs of a look get one and the same shake. Draw a number for each: `torch.randn_like(y)`.": _noisy(lambda y, std: std*torch.randn(1)),
-        "The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 to 1.": _noisy(lambda y, std: std*torch.rand_like(y)),
-        "The noise has the wrong standard deviation. Multiply standard normal noise by `std`, once.": _noisy(lambda y, std: std**2*torch.randn_like(y)),
-        "The inputs must come out as they went in; only the targets get noise.": _noisy(_normal, inputs=True),
-        "The targets come out without any noise.": lambda x, y, std: VectorialDataset(x, y)},
-    also=[_noisy(lambda y, std: torch.normal(torch.zeros_like(y), std)), _Lists, _noisy(lambda y, std: torch.empty(y.shape).normal_(0, std))],
-    hints=["`super().__getitem__(i)` takes out the pair, whatever the index.", "`torch.randn_like(y)` has the right shape for each of them. Add it with `y + …`, not `y += …`."]);
+ex.also(_noisy(lambda y, std: torch.normal(torch.zeros_like(y), std)),
+        _noisy(lambda y, std: torch.empty(y.shape).normal_(0, std)))
 
 # %% ../../nbs/checks/regression.ipynb #41f1895d
 def _gap():
@@ -153,39 +248,59 @@ def _gap():
 
 def _calmer(ax):
     lines = [y for x, y in curves(ax) if len(y) >= 30]
-    if len(lines) < 2: raise Wrong("Two curves are wanted, of 30 points or more: one with a constant rate and one with a falling rate.")
+    if len(lines) < 2:
+        raise Wrong("Two curves are wanted, of 30 points or more: one with a constant rate and one with a falling "
+                    "rate.")
     tails = [y[-max(len(y)//10, 3):] for y in lines]
     calm, shaky = sorted(tails, key=lambda o: o.mean())[::len(tails)-1]
     end, other = calm.mean().item(), shaky.mean().item()
-    if end < 0 or other < 0: raise Wrong("A distance is never below 0. Take the `norm` of the difference, over both parameters.")
-    if other > 0.03: raise Wrong(f"One curve ends {other:.2g} away from the bottom: its rate fell before it had arrived. Let it fall later, or more slowly.")
-    if abs(end - _gap()) < 2e-4 and calm.std() < 2e-4: raise Wrong("Your curve settles at the distance between the true line and least squares. Descent knows nothing of the truth: measure from `best`.")
-    if other < 2*end and 0.001 < end < 0.0022: raise Wrong("Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the distance from `best`.")
-    if other < 2*end: raise Wrong("Both curves end equally far from the bottom. Does the rate really fall? Change `opt.param_groups[0][\"lr\"]`, and keep one optimizer.")
-    if ax.get_yscale() != "log": raise Wrong("On a linear y axis both endings seem to lie on 0. Make it logarithmic, with `ax.semilogy`.")
+    if end < 0 or other < 0:
+        raise Wrong("A distance is never below 0. Take the `norm` of the difference, over both parameters.")
+    if other > 0.03:
+        raise Wrong(f"One curve ends {other:.2g} away from the bottom: its rate fell before it had arrived. Let "
+                    "it fall later, or more slowly.")
+    if abs(end - _gap()) < 2e-4 and calm.std() < 2e-4:
+        raise Wrong("Your curve settles at the distance between the true line and least squares. Descent knows "
+                    "nothing of the truth: measure from `best`.")
+    if other < 2*end and 0.001 < end < 0.0022:
+        raise Wrong("Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the "
+                    "distance from `best`.")
+    if other < 2*end:
+        raise Wrong("Both curves end equally far from the bottom. Does the rate really fall? Change "
+                    "`opt.param_groups[0][\"lr\"]`, and keep one optimizer.")
+    if ax.get_yscale() != "log":
+        raise Wrong("On a linear y axis both endings seem to lie on 0. Make it logarithmic, with `ax.semilogy`.")
     need_labels(ax)
-    if not (ax.get_legend() or ax.texts): raise Wrong("Which curve is which? Give each a `label`, and call `ax.legend()`.")
+    if not (ax.get_legend() or ax.texts):
+        raise Wrong("Which curve is which? Give each a `label`, and call `ax.legend()`.")
     return True
 
 # %% ../../nbs/checks/regression.ipynb #f11af3f8
 def _drawn(*ends, labels=("step", "distance"), legend=True, shake=0.5, scale="log"):
     "Axes with a curve that falls from 3 to each of `ends`, and trembles there."
-    from matplotlib.figure import Figure
-    ax, steps, rng = Figure().subplots(), np.arange(1200), np.random.default_rng(0)
-    for i, end in enumerate(ends): ax.plot(steps, 3*np.exp(-steps/40) + end*(1+shake*rng.uniform(-1, 1, len(steps))), label=i)
-    ax.set(xlabel=labels[0], ylabel=labels[1], yscale=scale)
-    if legend: ax.legend()
+    steps, rng = np.arange(1200), np.random.default_rng(0)
+    lines = [(steps, 3*np.exp(-steps/40) + end*(1 + shake*rng.uniform(-1, 1, len(steps)))) for end in ends]
+    ax = drawn(*lines, xlabel=labels[0], ylabel=labels[1], yscale=scale)
+    if legend: ax.legend([f"curve {i}" for i in range(len(ends))])
     return ax
 
-exercises.add("calmer", reference=_drawn(4e-3, 1e-4), probe=_calmer,
-    wrong={
-        "Two curves are wanted, of 30 points or more: one with a constant rate and one with a falling rate.": _drawn(1e-4),
-        "Both curves end equally far from the bottom. Does the rate really fall? Change `opt.param_groups[0][\"lr\"]`, and keep one optimizer.": _drawn(4e-3, 4e-3),
-        "Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the distance from `best`.": _drawn(1.6e-3, 1.6e-3),
-        "One curve ends 0.5 away from the bottom: its rate fell before it had arrived. Let it fall later, or more slowly.": _drawn(4e-3, 0.5, shake=0.01),
-        "Your curve settles at the distance between the true line and least squares. Descent knows nothing of the truth: measure from `best`.": _drawn(5e-3, _gap(), shake=0.02),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(4e-3, 1e-4, labels=("", "")),
-        "Which curve is which? Give each a `label`, and call `ax.legend()`.": _drawn(4e-3, 1e-4, legend=False),
-        "On a linear y axis both endings seem to lie on 0. Make it logarithmic, with `ax.semilogy`.": _drawn(4e-3, 1e-4, scale="linear")},
-    also=[_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9)],
-    hints=["Train one epoch at a time with `descend(model, dl, opt, epochs=1)`, and change `opt.param_groups[0][\"lr\"]` in between. Adam must stay the same object, or it forgets its averages.", "`torch.cat` joins the histories of the epochs; `(history[:, :2] - best).norm(dim=1)` is the distance at each step.", "Keep the rate for 30 epochs, then multiply it by 0.85 after each."]);
+ex = exercises.add("calmer", reference=_drawn(4e-3, 1e-4), probe=_calmer,
+    hints=["Train one epoch at a time with `descend(model, dl, opt, epochs=1)`, and change "
+           "`opt.param_groups[0][\"lr\"]` in between. Adam must stay the same object, or it forgets its "
+           "averages.",
+           "`torch.cat` joins the histories of the epochs; `(history[:, :2] - best).norm(dim=1)` is the "
+           "distance at each step.",
+           "Keep the rate for 30 epochs, then multiply it by 0.85 after each."])
+
+# %% ../../nbs/checks/regression.ipynb #21f953ba
+ex.wrong(answer=_drawn(1e-4))
+ex.wrong(answer=_drawn(4e-3, 4e-3))
+ex.wrong(answer=_drawn(1.6e-3, 1.6e-3))
+ex.wrong(answer=_drawn(4e-3, 0.5, shake=0.01))
+ex.wrong(answer=_drawn(5e-3, _gap(), shake=0.02))
+ex.wrong(answer=_drawn(4e-3, 1e-4, labels=("", "")))
+ex.wrong(answer=_drawn(4e-3, 1e-4, legend=False))
+ex.wrong(answer=_drawn(4e-3, 1e-4, scale="linear"))
+
+# %% ../../nbs/checks/regression.ipynb #a0291a24
+ex.also(_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import nn, Tensor
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import BasicOptim, init_params, linear1, quadratic
 
 # %% ../../nbs/checks/sgd.ipynb #0e50af7d
@@ -23,8 +23,11 @@ def _values_and_slopes(model, t, params):
     params = params.requires_grad_()
     values = model(t, params)
     if values is None: return values
-    if not isinstance(values, Tensor): raise Wrong(f"Return a tensor with a value for each time, not a {type(values).__name__}.")
-    if not values.requires_grad: raise Wrong("Autograd cannot follow from the parameters to the values: no `.item()`, `.tolist()`, `.detach()` or NumPy on the way, please.")
+    if not isinstance(values, Tensor):
+        raise Wrong(f"Return a tensor with a value for each time, not a {type(values).__name__}.")
+    if not values.requires_grad:
+        raise Wrong("Autograd cannot follow from the parameters to the values: no `.item()`, `.tolist()`, "
+                    "`.detach()` or NumPy on the way, please.")
     return dict(Values=values.detach(), **{"Slopes along a, b, c and d": torch.autograd.grad(values.sum(), params)[0]})
 
 # %% ../../nbs/checks/sgd.ipynb #de1de8cc
@@ -32,44 +35,97 @@ def _cubic(t, params):
     a, b, c, d = params
     return a*t**3 + b*t**2 + c*t + d
 
-exercises.add("cubic", reference=_cubic, probe=_values_and_slopes,
-    inputs=dict(t=st.one_of(tensors(3), tensors(2, 2)), params=tensors(4)),
-    wrong={
-        "The third term lacks its `t`: so `c` can only lift the curve, as `d` does.": lambda t, p: p[0]*t**3 + p[1]*t**2 + p[2] + p[3],
-        "You take the parameters from the lowest power up. The first one belongs to the highest, `t**3`.": lambda t, p: _cubic(t, p.flip(0)),
-        "`t*3` is three times t. The cube is `t**3`, the square `t**2`.": lambda t, p: p[0]*t*3 + p[1]*t*2 + p[2]*t + p[3],
-        "That is still a parabola: the fourth parameter is not used. Add the term with `t**3`.": lambda t, p: quadratic(t, p[:3]),
-        "Autograd cannot follow from the parameters to the values: no `.item()`, `.tolist()`, `.detach()` or NumPy on the way, please.": lambda t, p: _cubic(t, p.tolist())},
-    also=[lambda t, p: quadratic(t, p[:3])*t + p[3],
-          lambda t, p: sum(c*t**k for k, c in enumerate(p.flip(0))),
-          lambda t, p: torch.einsum("...k,k", torch.stack([t**3, t**2, t, torch.ones_like(t)], -1), p)],
-    hints=["Four parameters now: `a, b, c, d = params`.", "Each term has one power of `t` less than the one before it; the last has none."]);
+ex = exercises.add("cubic", reference=_cubic,
+    probe=_values_and_slopes, inputs=dict(t=st.one_of(tensors(3), tensors(2, 2)), params=tensors(4)),
+    hints=["Four parameters now: `a, b, c, d = params`.",
+           "Each term has one power of `t` less than the one before it; the last has none."])
+
+# %% ../../nbs/checks/sgd.ipynb #ba325840
+@ex.wrong("The third term lacks its `t`: so `c` can only lift the curve, as `d` does.")
+def _(t, p): return p[0]*t**3 + p[1]*t**2 + p[2] + p[3]
+
+@ex.wrong("You take the parameters from the lowest power up. The first one belongs to the highest, `t**3`.")
+def _(t, p): return _cubic(t, p.flip(0))
+
+@ex.wrong("`t*3` is three times t. The cube is `t**3`, the square `t**2`.")
+def _(t, p): return p[0]*t*3 + p[1]*t*2 + p[2]*t + p[3]
+
+@ex.wrong("That is still a parabola: the fourth parameter is not used. Add the term with `t**3`.")
+def _(t, p): return quadratic(t, p[:3])
+
+@ex.wrong()
+def _(t, p): return _cubic(t, p.tolist())
+
+# %% ../../nbs/checks/sgd.ipynb #0b5ee2b2
+@ex.also
+def _(t, p): return quadratic(t, p[:3])*t + p[3]
+
+@ex.also
+def _(t, p): return sum(c*t**k for k, c in enumerate(p.flip(0)))
+
+@ex.also
+def _(t, p): return torch.einsum("...k,k", torch.stack([t**3, t**2, t, torch.ones_like(t)], -1), p)
 
 # %% ../../nbs/checks/sgd.ipynb #d292675a
-_batch = lambda n: st.tuples(tensors(n, 1).map(lambda o: o+0.125), tensors(n, low=0, high=1, step=1))
+def _batch(n): return st.tuples(tensors(n, 1).map(lambda logits: logits+0.125), tensors(n, low=0, high=1, step=1))
 
 def _accuracy(batches):
     preds, targets = (torch.cat(o) for o in zip(*batches))
     return ((preds.flatten() > 0) == (targets == 1)).float().mean()
 
-def _mean_of_means(batches, shape): return sum(((p.view(shape) > 0) == (t == 1)).float().mean() for p, t in batches)/len(batches)
+def _mean_of_means(batches, shape):
+    return sum(((p.view(shape) > 0) == (t == 1)).float().mean() for p, t in batches)/len(batches)
 
 # %% ../../nbs/checks/sgd.ipynb #9ffd3906
-exercises.add("accuracy", reference=_accuracy,
-    inputs=dict(batches=st.tuples(_batch(3), _batch(1)).map(list)),
-    wrong={
-        "The mean of the batches' accuracies: a sample in a small batch counts more than one in a full batch. Add up right answers and samples, and divide once, at the end.": partial(_mean_of_means, shape=-1),
-        "(n, 1) against (n,) makes a table of n × n: each answer is compared with every target. Flatten the logits first.": lambda batches: sum(((p > 0) == (t == 1)).float().mean()*len(t) for p, t in batches)/sum(len(t) for p, t in batches),
-        "You joined the batches, but (n, 1) against (n,) is still a table of n × n: each answer is compared with every target. Flatten the logits.": lambda batches: ((torch.cat([p for p, t in batches]) > 0) == (torch.cat([t for p, t in batches]) == 1)).float().mean(),
-        "You count the cells of a table: (n, 1) against (n,) compares each answer with every target. Flatten the logits before you count.": lambda batches: sum(((p > 0) == (t == 1)).sum() for p, t in batches)/sum(len(t) for p, t in batches),
-        "Two mistakes at once: (n, 1) against (n,) makes a table of n × n, and a mean of batch means lets small batches count too much.": partial(_mean_of_means, shape=(-1, 1)),
-        "You compare logits with 0.5. A probability of one half is a logit of 0.": lambda batches: _accuracy([(p-0.5, t) for p, t in batches]),
-        "That is how many are right. Divide by the number of samples.": lambda batches: _accuracy(batches)*sum(len(t) for p, t in batches),
-        "That is the share of wrong answers.": lambda batches: 1-_accuracy(batches)},
-    also=[lambda batches: sum(int((p.sigmoid()[:, 0].round() == t).sum()) for p, t in batches)/sum(len(t) for p, t in batches),
-          lambda batches: float(np.mean([(z > 0) == bool(y) for p, t in batches for z, y in zip(p.flatten().tolist(), t.tolist())])),
-          lambda batches: 1-(torch.cat([p for p, t in batches]).squeeze(1).sign() - 2*torch.cat([t for p, t in batches]) + 1).abs().mean()/2],
-    hints=["What is the shape of `preds > 0`, and what of `targets == 1`? Compare them only when they agree.", "Join all batches with `torch.cat`, or count right answers and samples in a loop; either way there is one division at the end."]);
+ex = exercises.add("accuracy", reference=_accuracy, inputs=dict(batches=st.tuples(_batch(3), _batch(1)).map(list)),
+    hints=["What is the shape of `preds > 0`, and what of `targets == 1`? Compare them only when they agree.",
+           "Join all batches with `torch.cat`, or count right answers and samples in a loop; either way there "
+           "is one division at the end."])
+
+# %% ../../nbs/checks/sgd.ipynb #0842aeec
+ex.wrong("The mean of the batches' accuracies: a sample in a small batch counts more than one in a full batch. "
+         "Add up right answers and samples, and divide once, at the end.", partial(_mean_of_means, shape=-1))
+
+@ex.wrong("(n, 1) against (n,) makes a table of n × n: each answer is compared with every target. Flatten the "
+          "logits first.")
+def _(batches):
+    return sum(((p > 0) == (t == 1)).float().mean()*len(t) for p, t in batches)/sum(len(t) for p, t in batches)
+
+@ex.wrong("You joined the batches, but (n, 1) against (n,) is still a table of n × n: each answer is compared "
+          "with every target. Flatten the logits.")
+def _(batches):
+    return ((torch.cat([p for p, t in batches]) > 0) == (torch.cat([t for p, t in batches]) == 1)).float().mean()
+
+@ex.wrong("You count the cells of a table: (n, 1) against (n,) compares each answer with every target. Flatten "
+          "the logits before you count.")
+def _(batches):
+    return sum(((p > 0) == (t == 1)).sum() for p, t in batches)/sum(len(t) for p, t in batches)
+
+ex.wrong("Two mistakes at once: (n, 1) against (n,) makes a table of n × n, and a mean of batch means lets "
+         "small batches count too much.", partial(_mean_of_means, shape=(-1, 1)))
+
+@ex.wrong("You compare logits with 0.5. A probability of one half is a logit of 0.")
+def _(batches): return _accuracy([(p-0.5, t) for p, t in batches])
+
+@ex.wrong("That is how many are right. Divide by the number of samples.")
+def _(batches): return _accuracy(batches)*sum(len(t) for p, t in batches)
+
+@ex.wrong("That is the share of wrong answers.")
+def _(batches): return 1-_accuracy(batches)
+
+# %% ../../nbs/checks/sgd.ipynb #abadab98
+@ex.also
+def _(batches):
+    return sum(int((p.sigmoid()[:, 0].round() == t).sum()) for p, t in batches)/sum(len(t) for p, t in batches)
+
+@ex.also
+def _(batches):
+    return float(np.mean([(z > 0) == bool(y) for p, t in batches for z, y in zip(p.flatten().tolist(), t.tolist())]))
+
+@ex.also
+def _(batches):
+    preds, targets = (torch.cat(part) for part in zip(*batches))
+    return 1-(preds.squeeze(1).sign() - 2*targets + 1).abs().mean()/2
 
 # %% ../../nbs/checks/sgd.ipynb #0331a24c
 def _three_steps(make):
@@ -81,7 +137,7 @@ def _three_steps(make):
         try: opt.step()
         except RuntimeError as e:
             if "leaf Variable" not in str(e): raise
-            raise Wrong("Autograd watches the step and refuses it. Put `@torch.no_grad()` above `step`.")
+            raise Wrong("Autograd watches the step and refuses it. Put `@torch.no_grad()` above `step`.") from e
         for name, p in zip(("First", "Second"), params): seen[f"{name} parameter after step {k}"] = p.detach().clone()
     return seen
 
@@ -97,6 +153,18 @@ def _stepper(velocity, no_grad=True):
                     p -= self.lr*self.v[i]
     return Stepper
 
+# %% ../../nbs/checks/sgd.ipynb #8f2dcd24
+ex = exercises.add("momentum", reference=_stepper(lambda v, g: 0.9*v + g), probe=_three_steps,
+    hints=["The velocities must outlive a step. Make a list of zeros in `__init__`, after "
+           "`super().__init__(params, lr)`.",
+           "`v.mul_(0.9).add_(p.grad)` changes a velocity in place, so the list sees it.",
+           "Then `p -= self.lr*v`, under `@torch.no_grad()`."])
+
+# %% ../../nbs/checks/sgd.ipynb #cdea00e0
+ex.wrong("That is plain SGD: the velocity is lost between steps. Keep it on `self`; `v = 0.9*v + p.grad` in a "
+         "loop only gives a name to something new.", BasicOptim)
+
+@ex.wrong("All parameters share one velocity. Each needs its own, so keep a list of them.")
 class _Shared(BasicOptim):
     v = 0.
     @torch.no_grad()
@@ -105,12 +173,23 @@ class _Shared(BasicOptim):
             self.v = 0.9*self.v + p.grad
             p -= self.lr*self.v
 
+ex.wrong("You average: 0.9 of the old and 0.1 of the new. Add the whole gradient.",
+         _stepper(lambda v, g: 0.9*v + 0.1*g))
+ex.wrong("The velocity never fades, so old gradients count as much as new ones. Multiply it by 0.9 before you "
+         "add.", _stepper(lambda v, g: v + g))
+
+@ex.wrong("The parameters have not moved. `p = p - …` makes a new tensor and leaves the old one as it was; "
+          "write `p -= …`.")
 class _Renamed(BasicOptim):
     @torch.no_grad()
     def step(self):
         for p in self.params: p = p - self.lr*p.grad
 
-# %% ../../nbs/checks/sgd.ipynb #8f2dcd24
+ex.wrong("You move uphill. Subtract the velocity.", _stepper(lambda v, g: 0.9*v - g))
+ex.wrong(answer=_stepper(lambda v, g: 0.9*v + g, no_grad=False))
+
+# %% ../../nbs/checks/sgd.ipynb #680491a1
+@ex.also
 class _ByDelta(BasicOptim):
     "Keeps the last move instead of a velocity."
     def step(self):
@@ -118,6 +197,7 @@ class _ByDelta(BasicOptim):
         self.moves = [0.9*m - self.lr*p.grad for m, p in zip(moves, self.params)]
         for p, m in zip(self.params, self.moves): p.data = p.data + m
 
+@ex.also
 class _InNumPy(BasicOptim):
     def step(self):
         self.grads = [*getattr(self, "grads", []), [p.grad.numpy() for p in self.params]]
@@ -125,45 +205,52 @@ class _InNumPy(BasicOptim):
             v = sum(0.9**k*g[i] for k, g in enumerate(reversed(self.grads)))
             p.detach().numpy()[:] -= self.lr*v
 
-exercises.add("momentum", reference=_stepper(lambda v, g: 0.9*v + g), probe=_three_steps,
-    wrong={
-        "That is plain SGD: the velocity is lost between steps. Keep it on `self`; `v = 0.9*v + p.grad` in a loop only gives a name to something new.": BasicOptim,
-        "All parameters share one velocity. Each needs its own, so keep a list of them.": _Shared,
-        "You average: 0.9 of the old and 0.1 of the new. Add the whole gradient.": _stepper(lambda v, g: 0.9*v + 0.1*g),
-        "The velocity never fades, so old gradients count as much as new ones. Multiply it by 0.9 before you add.": _stepper(lambda v, g: v + g),
-        "The parameters have not moved. `p = p - …` makes a new tensor and leaves the old one as it was; write `p -= …`.": _Renamed,
-        "You move uphill. Subtract the velocity.": _stepper(lambda v, g: 0.9*v - g),
-        "Autograd watches the step and refuses it. Put `@torch.no_grad()` above `step`.": _stepper(lambda v, g: 0.9*v + g, no_grad=False)},
-    also=[partial(torch.optim.SGD, momentum=0.9), _ByDelta, _InNumPy],
-    hints=["The velocities must outlive a step. Make a list of zeros in `__init__`, after `super().__init__(params, lr)`.", "`v.mul_(0.9).add_(p.grad)` changes a velocity in place, so the list sees it.", "Then `p -= self.lr*v`, under `@torch.no_grad()`."]);
+ex.also(partial(torch.optim.SGD, momentum=0.9))
 
 # %% ../../nbs/checks/sgd.ipynb #ff892da2
 def _ask_net(make):
     n_in, n_hidden = 100, 20
     answer = make(n_in, n_hidden)
     if answer is None: return answer
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2 or not callable(answer[0]): raise Wrong("Return two things: the model, and the list of its parameters.")
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2 or not callable(answer[0]):
+        raise Wrong("Return two things: the model, and the list of its parameters.")
     model, params = answer[0], list(answer[1])
     if sorted(p.numel() for p in params) != [1, n_hidden, n_hidden, n_in*n_hidden]:
-        raise Wrong(f"With n_in = {n_in} and n_hidden = {n_hidden} the weights and biases of the two layers hold 2000, 20, 20 and 1 numbers; yours hold {', '.join(str(p.numel()) for p in params)}.")
+        raise Wrong(f"With n_in = {n_in} and n_hidden = {n_hidden} the weights and biases of the two layers hold "
+                    f"2000, 20, 20 and 1 numbers; yours hold {', '.join(str(p.numel()) for p in params)}.")
     x = torch.randn(200, n_in).to(params[0].device)
     logits = model(x)
-    if logits.shape != (200, 1): raise Wrong(f"200 rows must give logits of shape (200, 1); yours have {tuple(logits.shape)}.")
-    if not torch.equal(logits, model(x)): raise Wrong("The same rows give other logits when asked again: the model draws new parameters at each call. Draw them once, outside of it.")
-    if not logits.requires_grad: raise Wrong("Autograd cannot follow the model. Are its parameters from `init_params`, and nothing under `no_grad`?")
+    if logits.shape != (200, 1):
+        raise Wrong(f"200 rows must give logits of shape (200, 1); yours have {tuple(logits.shape)}.")
+    if not torch.allclose(logits, model(x), rtol=1e-3, atol=1e-3): # a graphics card may round in another order
+        raise Wrong("The same rows give other logits when asked again: the model draws new parameters at each "
+                    "call. Draw them once, outside of it.")
+    if not logits.requires_grad:
+        raise Wrong("Autograd cannot follow the model. Are its parameters from `init_params`, and nothing under "
+                    "`no_grad`?")
     logits.square().mean().backward()
-    if any(p.grad is None or p.grad.abs().max() == 0 for p in params): raise Wrong("A parameter in the list gets no gradient, or one that is all 0. The list must hold the very tensors that the model uses, and they must start at random.")
-    if logits.std() < 0.05: raise Wrong("The logits start almost at 0. Start each layer with a `std` of one over the root of its inputs.")
-    if (model(x) + model(-x) - 2*model(0*x)).abs().max() < 1e-3: raise Wrong("The model is a straight line: two linear layers in a row are one. Put a ReLU between them.")
-    if logits.std() > 5: raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of one over the root of its inputs.")
-    if make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).std() > 5: raise Wrong("With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on the number of inputs.")
+    if any(p.grad is None or p.grad.abs().max() == 0 for p in params):
+        raise Wrong("A parameter in the list gets no gradient, or one that is all 0. The list must hold the very "
+                    "tensors that the model uses, and they must start at random.")
+    if logits.std() < 0.05:
+        raise Wrong("The logits start almost at 0. Start each layer with a `std` of one over the root of its "
+                    "inputs.")
+    if (model(x) + model(-x) - 2*model(0*x)).abs().max() < 1e-3:
+        raise Wrong("The model is a straight line: two linear layers in a row are one. Put a ReLU between them.")
+    if logits.std() > 5:
+        raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of "
+                    "one over the root of its inputs.")
+    if make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).std() > 5:
+        raise Wrong("With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on "
+                    "the number of inputs.")
     return True
 
 # %% ../../nbs/checks/sgd.ipynb #9bbb764f
 def _net(std=None, bend=torch.relu, once=True, listed=slice(None)):
     "A function that makes a net; `std=None` is the right start."
     def make(n_in, n_hidden):
-        def draw(): return [init_params(size, n**-0.5 if std is None else std) for size, n in (((n_in, n_hidden), n_in), (n_hidden, n_in), ((n_hidden, 1), n_hidden), (1, n_hidden))]
+        layers = ((n_in, n_hidden), n_in), (n_hidden, n_in), ((n_hidden, 1), n_hidden), (1, n_hidden)
+        def draw(): return [init_params(size, n**-0.5 if std is None else std) for size, n in layers]
         params = draw()
         def model(xb):
             w1, b1, w2, b2 = params if once else draw()
@@ -171,67 +258,94 @@ def _net(std=None, bend=torch.relu, once=True, listed=slice(None)):
         return model, params[listed]
     return make
 
-def _module_net(n_in, n_hidden):
-    model = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, 1))
-    return model, model.parameters()
+# %% ../../nbs/checks/sgd.ipynb #ef510f1c
+ex = exercises.add("hidden_net", reference=_net(), probe=_ask_net,
+    hints=["The weights have shapes (n_in, n_hidden) and (n_hidden, 1), the biases n_hidden and 1.",
+           "A sum of n random numbers grows like √n. So `init_params((n_in, n_hidden), n_in**-0.5)`, and alike "
+           "for the second layer.",
+           "The model: `lambda xb: linear1(linear1(xb, w1, b1).relu(), w2, b2)`."])
 
-def _einsum_net(n_in, n_hidden):
-    w1, w2 = (torch.randn(o).div(o[-1]**0.5).requires_grad_() for o in ((n_hidden, n_in), (n_hidden,)))
-    b1, b2 = torch.full((n_hidden,), 0.01, requires_grad=True), torch.zeros(1, requires_grad=True)
-    return lambda xb: torch.einsum("nh,h->n", (torch.einsum("ni,hi->nh", xb, w1)+b1).clamp(min=0), w2)[:, None] + b2, (w1, b1, w2, b2)
+# %% ../../nbs/checks/sgd.ipynb #68f256ea
+ex.wrong(answer=_net(std=1.))
+ex.wrong(answer=_net(std=0.01))
+ex.wrong(answer=_net(std=0.1))
+ex.wrong(answer=_net(bend=lambda o: o))
+ex.wrong(answer=_net(once=False))
 
+@ex.wrong()
 def _copied_net(n_in, n_hidden):
     model, params = _net()(n_in, n_hidden)
     return model, [p.detach().clone().requires_grad_() for p in params]
 
-# %% ../../nbs/checks/sgd.ipynb #ef510f1c
-exercises.add("hidden_net", reference=_net(), probe=_ask_net,
-    wrong={
-        "The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of one over the root of its inputs.": _net(std=1.),
-        "The logits start almost at 0. Start each layer with a `std` of one over the root of its inputs.": _net(std=0.01),
-        "With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on the number of inputs.": _net(std=0.1),
-        "The model is a straight line: two linear layers in a row are one. Put a ReLU between them.": _net(bend=lambda o: o),
-        "The same rows give other logits when asked again: the model draws new parameters at each call. Draw them once, outside of it.": _net(once=False),
-        "A parameter in the list gets no gradient, or one that is all 0. The list must hold the very tensors that the model uses, and they must start at random.": _copied_net,
-        "With n_in = 100 and n_hidden = 20 the weights and biases of the two layers hold 2000, 20, 20 and 1 numbers; yours hold 2000, 20.": _net(listed=slice(None, None, 2)),
-        "Return two things: the model, and the list of its parameters.": lambda n_in, n_hidden: _net()(n_in, n_hidden)[0]},
-    also=[_module_net, _einsum_net, _net(bend=lambda o: o*(o > 0))],
-    hints=["The weights have shapes (n_in, n_hidden) and (n_hidden, 1), the biases n_hidden and 1.", "A sum of n random numbers grows like √n. So `init_params((n_in, n_hidden), n_in**-0.5)`, and alike for the second layer.", "The model: `lambda xb: linear1(linear1(xb, w1, b1).relu(), w2, b2)`."]);
+ex.wrong(answer=_net(listed=slice(None, None, 2)))
+
+@ex.wrong()
+def _(n_in, n_hidden): return _net()(n_in, n_hidden)[0]
+
+# %% ../../nbs/checks/sgd.ipynb #d1eabe62
+@ex.also
+def _module_net(n_in, n_hidden):
+    model = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, 1))
+    return model, model.parameters()
+
+@ex.also
+def _einsum_net(n_in, n_hidden):
+    w1, w2 = (torch.randn(o).div(o[-1]**0.5).requires_grad_() for o in ((n_hidden, n_in), (n_hidden,)))
+    b1, b2 = torch.full((n_hidden,), 0.01, requires_grad=True), torch.zeros(1, requires_grad=True)
+    def model(xb):
+        hidden = (torch.einsum("ni,hi->nh", xb, w1)+b1).clamp(min=0)
+        return torch.einsum("nh,h->n", hidden, w2)[:, None] + b2
+    return model, (w1, b1, w2, b2)
+
+ex.also(_net(bend=lambda o: o*(o > 0)))
 
 # %% ../../nbs/checks/sgd.ipynb #b54b7e74
 def _batch_noise(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
     if not lines: raise Wrong("No curve has four points or more. Try batches of 1, 2, 4, … images.")
     for x, y in lines:
-        if x.min() < 1 or x.max() < 50: raise Wrong(f"Along x there must be sizes of batches, from a few images to hundreds; yours go from {x.min():g} to {x.max():g}.")
+        if x.min() < 1 or x.max() < 50:
+            raise Wrong("Along x there must be sizes of batches, from a few images to hundreds; yours go from "
+                        f"{x.min():g} to {x.max():g}.")
         near = (y > 0) & (x <= x.max()/2)
-        if near.sum() < 3: raise Wrong("Distances are above 0, except for a batch of all images. Take the `norm` of the difference.")
+        if near.sum() < 3:
+            raise Wrong("Distances are above 0, except for a batch of all images. Take the `norm` of the "
+                        "difference.")
         slope = np.polyfit(x[near].log(), y[near].log(), 1)[0]
-        if slope > 0.1: raise Wrong("Your curve rises, but larger batches must come closer to the full gradient. Plot a distance, not a likeness, and divide nothing by the size.")
-        if slope > -0.3: raise Wrong("Your curve hardly falls. Draw the images of each batch at random: the first ones in the list are all 3s, and tell nothing of the 7s.")
+        if slope > 0.1:
+            raise Wrong("Your curve rises, but larger batches must come closer to the full gradient. Plot a "
+                        "distance, not a likeness, and divide nothing by the size.")
+        if slope > -0.3:
+            raise Wrong("Your curve hardly falls. Draw the images of each batch at random: the first ones in the "
+                        "list are all 3s, and tell nothing of the 7s.")
         if slope < -0.75: raise Wrong("Your curve falls too fast, like 1/n. Did you leave the distance squared?")
-    if (ax.get_xscale(), ax.get_yscale()) != ("log", "log"): raise Wrong("On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.")
+    if (ax.get_xscale(), ax.get_yscale()) != ("log", "log"):
+        raise Wrong("On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/sgd.ipynb #9674686f
 def _drawn(x, y, xlabel="images", ylabel="distance", scale="log"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=scale, yscale=scale)
-    return ax
+    return drawn((x, y), xlabel=xlabel, ylabel=ylabel, xscale=scale, yscale=scale)
 
 _sizes = np.array([1., 4, 16, 64, 256, 1024])
 
-exercises.add("batch_noise", reference=_drawn(_sizes, _sizes**-0.5), probe=_batch_noise,
-    wrong={
-        "Your curve hardly falls. Draw the images of each batch at random: the first ones in the list are all 3s, and tell nothing of the 7s.": _drawn(_sizes, 0.9*_sizes**-0.05),
-        "Your curve rises, but larger batches must come closer to the full gradient. Plot a distance, not a likeness, and divide nothing by the size.": _drawn(_sizes, 1-0.6*_sizes**-0.5),
-        "Your curve falls too fast, like 1/n. Did you leave the distance squared?": _drawn(_sizes, 1/_sizes),
-        "Along x there must be sizes of batches, from a few images to hundreds; yours go from 0 to 5.": _drawn(range(6), _sizes**-0.5),
-        "No curve has four points or more. Try batches of 1, 2, 4, … images.": _drawn(_sizes[:3], _sizes[:3]**-0.5),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_sizes, _sizes**-0.5, "", ""),
-        "On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.": _drawn(_sizes, _sizes**-0.5, scale="linear")},
-    also=[_drawn(_sizes[::-1], 40*_sizes[::-1]**-0.5), _drawn(range(1, 65), np.arange(1, 65)**-0.45), _drawn(_sizes, (1/_sizes-1/1024)**0.5)],
-    hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(model, x_train[rows], y_train[rows], bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.", "The distance is `(gradient - exact).norm()`. Average it over 20 draws or more for each size.", "`fig, ax = plt.subplots()`, then `ax.loglog(sizes, distances, \"o\")` and labels for both axes."]);
+ex = exercises.add("batch_noise", reference=_drawn(_sizes, _sizes**-0.5), probe=_batch_noise,
+    hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(model, x_train[rows], "
+           "y_train[rows], bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.",
+           "The distance is `(gradient - exact).norm()`. Average it over 20 draws or more for each size.",
+           "`fig, ax = plt.subplots()`, then `ax.loglog(sizes, distances, \"o\")` and labels for both axes."])
+
+# %% ../../nbs/checks/sgd.ipynb #cb9801ae
+ex.wrong(answer=_drawn(_sizes, 0.9*_sizes**-0.05))
+ex.wrong(answer=_drawn(_sizes, 1-0.6*_sizes**-0.5))
+ex.wrong(answer=_drawn(_sizes, 1/_sizes))
+ex.wrong(answer=_drawn(range(6), _sizes**-0.5))
+ex.wrong(answer=_drawn(_sizes[:3], _sizes[:3]**-0.5))
+ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, "", ""))
+ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, scale="linear"))
+
+# %% ../../nbs/checks/sgd.ipynb #3db2303f
+ex.also(_drawn(_sizes[::-1], 40*_sizes[::-1]**-0.5),
+        _drawn(range(1, 65), np.arange(1, 65)**-0.45),
+        _drawn(_sizes, (1/_sizes-1/1024)**0.5))

@@ -9,7 +9,7 @@ __all__ = []
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..similarity import l1_distance, l2_distance
 
 # %% ../../nbs/checks/similarity.ipynb #767b6398
@@ -17,91 +17,181 @@ exercises = Exercises("similarity")
 check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/similarity.ipynb #8006dd9d
-exercises.add("median_image", reference=lambda images: images.median(0).values,
-    inputs=dict(images=tensors(3, 2, 3, low=0, high=1)),
-    wrong={
-        "That is the median of all pixels, one number. Take it over the images only, which is axis 0.": lambda images: images.median(),
-        "`median` over an axis returns the values and where they were. Keep its `.values`.": lambda images: images.median(0),
-        "That is where each median was, not what it was: `.indices` instead of `.values`.": lambda images: images.median(0).indices,
-        "You take the median over the rows of each image. The images lie along axis 0.": lambda images: images.median(1).values,
-        "That is still the mean.": lambda images: images.mean(0)},
-    also=[lambda images: images.sort(0).values[(len(images)-1)//2],
-          lambda images: torch.from_numpy(np.median(images.numpy(), axis=0)),
-          lambda images: torch.stack([torch.stack([column.median() for column in row]) for row in images.permute(1, 2, 0)])],
-    hints=["`torch.median` takes the axis to go along, as `mean` does.", "With an axis it returns two things; you need `images.median(0).values`."]);
+ex = exercises.add("median_image", reference=lambda images: images.median(0).values,
+    inputs=dict(images=tensors(st.sampled_from([3, 5]), 2, 3, low=0, high=1)),
+    hints=["`torch.median` takes the axis to go along, as `mean` does.",
+           "With an axis it returns two things; you need `images.median(0).values`."])
+
+# %% ../../nbs/checks/similarity.ipynb #97336b5a
+@ex.wrong("That is the median of all pixels, one number. Take it over the images only, which is axis 0.")
+def _(images): return images.median()
+
+@ex.wrong("`median` over an axis returns the values and where they were. Keep its `.values`.")
+def _(images): return images.median(0)
+
+@ex.wrong("That is where each median was, not what it was: `.indices` instead of `.values`.")
+def _(images): return images.median(0).indices
+
+@ex.wrong("You take the median over the rows of each image. The images lie along axis 0.")
+def _(images): return images.median(1).values
+
+@ex.wrong("That is still the mean.")
+def _(images): return images.mean(0)
+
+# %% ../../nbs/checks/similarity.ipynb #be1b3042
+@ex.also
+def _(images): return images.sort(0).values[(len(images)-1)//2]
+
+@ex.also
+def _(images): return torch.from_numpy(np.median(images.numpy(), axis=0))
+
+@ex.also
+def _(images):
+    return torch.stack([torch.stack([column.median() for column in row]) for row in images.permute(1, 2, 0)])
 
 # %% ../../nbs/checks/similarity.ipynb #09c7ccee
-exercises.add("l1_distance", reference=l1_distance,
-    inputs=dict(a=tensors(2, 2, 3), b=tensors(2, 3)),
-    wrong={
-        "You average over all axes, so the whole batch gets one number, and every image the same verdict. Average over the last two.": lambda a, b: (a-b).abs().mean(),
-        "Differences above and below cancel: an image that is wrong everywhere can have distance 0. Take the absolute value first.": lambda a, b: (a-b).mean((-1, -2)),
-        "That is the sum, which grows with the size of the image. Divide by the number of pixels.": lambda a, b: (a-b).abs().sum((-1, -2)),
-        "That is the root of the mean square: the L2 distance.": lambda a, b: (a-b).pow(2).mean((-1, -2)).sqrt(),
-        "You take the absolute value of the mean; the mean of the absolute values is wanted.": lambda a, b: (a-b).mean((-1, -2)).abs()},
-    also=[lambda a, b: torch.stack([sum((p-q).abs() for p, q in zip(o.flatten(), b.flatten()))/b.numel() for o in a]),
-          lambda a, b: torch.einsum("nhw->n", (a-b).abs())/b.numel(),
-          lambda a, b: torch.from_numpy(np.abs(a.numpy()-b.numpy()).mean((1, 2)))],
-    hints=["Three steps: subtract, make positive, average.", "`mean((-1, -2))` averages over height and width and leaves the batch."]);
+ex = exercises.add("l1_distance", reference=l1_distance, inputs=dict(a=tensors(2, 2, 3), b=tensors(2, 3)),
+    hints=["Three steps: subtract, make positive, average.",
+           "`mean((-1, -2))` averages over height and width and leaves the batch."])
+
+# %% ../../nbs/checks/similarity.ipynb #e0f75741
+@ex.wrong("You average over all axes, so the whole batch gets one number, and every image the same verdict. "
+          "Average over the last two.")
+def _(a, b): return (a-b).abs().mean()
+
+@ex.wrong("Differences above and below cancel: an image that is wrong everywhere can have distance 0. Take the "
+          "absolute value first.")
+def _(a, b): return (a-b).mean((-1, -2))
+
+@ex.wrong("That is the sum, which grows with the size of the image. Divide by the number of pixels.")
+def _(a, b): return (a-b).abs().sum((-1, -2))
+
+@ex.wrong("That is the root of the mean square: the L2 distance.")
+def _(a, b): return (a-b).pow(2).mean((-1, -2)).sqrt()
+
+@ex.wrong("You take the absolute value of the mean; the mean of the absolute values is wanted.")
+def _(a, b): return (a-b).mean((-1, -2)).abs()
+
+# %% ../../nbs/checks/similarity.ipynb #07a6f9be
+@ex.also
+def _(a, b):
+    return torch.stack([sum((p-q).abs() for p, q in zip(o.flatten(), b.flatten()))/b.numel() for o in a])
+
+@ex.also
+def _(a, b): return torch.einsum("nhw->n", (a-b).abs())/b.numel()
+
+@ex.also
+def _(a, b): return torch.from_numpy(np.abs(a.numpy()-b.numpy()).mean((1, 2)))
 
 # %% ../../nbs/checks/similarity.ipynb #c735663b
-exercises.add("byte_distance", reference=lambda a, b: (a.float()-b.float()).abs().mean(),
-    inputs=dict(a=tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8), b=tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8)),
-    wrong={
-        "You subtract bytes, and 0 − 1 wraps around to 255. Convert both images first, then subtract.": lambda a, b: (a-b).float().abs().mean(),
-        "The mean of whole numbers is not defined in PyTorch. Convert both images to floats before you subtract.": lambda a, b: (a-b).abs().mean(),
-        "That is in units of the whole range, 0 to 1. Gray levels are wanted, 0 to 255.": lambda a, b: (a.float()/255-b.float()/255).abs().mean(),
-        "Differences above and below cancel. Take the absolute value before you average.": lambda a, b: (a.float()-b.float()).mean()},
-    also=[lambda a, b: (torch.maximum(a, b)-torch.minimum(a, b)).float().mean(),
-          lambda a, b: float(np.abs(a.numpy().astype(int)-b.numpy().astype(int)).mean()),
-          lambda a, b: sum(abs(p-q) for p, q in zip(a.flatten().tolist(), b.flatten().tolist()))/a.numel()],
-    hints=["What is `torch.tensor(0, dtype=torch.uint8) - torch.tensor(1, dtype=torch.uint8)`?", "`a.float()` before the subtraction, and the same for `b`."]);
+_bytes = tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8)
+
+ex = exercises.add("byte_distance", reference=lambda a, b: (a.float()-b.float()).abs().mean(),
+    inputs=dict(a=_bytes, b=_bytes),
+    hints=["What is `torch.tensor(0, dtype=torch.uint8) - torch.tensor(1, dtype=torch.uint8)`?",
+           "`a.float()` before the subtraction, and the same for `b`."])
+
+# %% ../../nbs/checks/similarity.ipynb #83bf79c8
+@ex.wrong("You subtract bytes, and 0 − 1 wraps around to 255. Convert both images first, then subtract.")
+def _(a, b): return (a-b).float().abs().mean()
+
+@ex.wrong("The mean of whole numbers is not defined in PyTorch. Convert both images to floats before you "
+          "subtract.")
+def _(a, b): return (a-b).abs().mean()
+
+@ex.wrong("That is in units of the whole range, 0 to 1. Gray levels are wanted, 0 to 255.")
+def _(a, b): return (a.float()/255-b.float()/255).abs().mean()
+
+@ex.wrong("Differences above and below cancel. Take the absolute value before you average.")
+def _(a, b): return (a.float()-b.float()).mean()
+
+# %% ../../nbs/checks/similarity.ipynb #20185300
+@ex.also
+def _(a, b): return (torch.maximum(a, b)-torch.minimum(a, b)).float().mean()
+
+@ex.also
+def _(a, b): return float(np.abs(a.numpy().astype(int)-b.numpy().astype(int)).mean())
+
+@ex.also
+def _(a, b):
+    return sum(abs(p-q) for p, q in zip(a.flatten().tolist(), b.flatten().tolist()))/a.numel()
 
 # %% ../../nbs/checks/similarity.ipynb #333f461f
-_images = lambda n: st.lists(st.integers(0, 1000), min_size=n*4, max_size=n*4).map(lambda o: torch.tensor(o).reshape(n, 2, 2)/1000)
+def _images(n): return tensors(n, 2, 2, low=0, high=1, step=0.001)
 
-exercises.add("nearest", reference=lambda x, ideals: l2_distance(x[:, None], ideals).argmin(1),
+ex = exercises.add("nearest", reference=lambda x, ideals: l2_distance(x[:, None], ideals).argmin(1),
     inputs=dict(x=_images(4), ideals=_images(3)),
-    wrong={
-        "That is the farthest ideal: the smallest distance wins, so `argmin`.": lambda x, ideals: l2_distance(x[:, None], ideals).argmax(1),
-        "That is the smallest distance itself, not which ideal has it: `argmin` instead of `min`.": lambda x, ideals: l2_distance(x[:, None], ideals).min(1).values,
-        "For each ideal you name the nearest image. Go along the other axis.": lambda x, ideals: l2_distance(x[:, None], ideals).argmin(0),
-        "`argmin` without an axis gives one number for the whole table. Go along the ideals.": lambda x, ideals: l2_distance(x[:, None], ideals).argmin(),
-        "Images and ideals lie along the same axis, so PyTorch wants to pair them up one by one. Give the images an axis for the ideals: `x[:, None]`.": lambda x, ideals: l2_distance(x, ideals).argmin(-1),
-        "That is nearest by L1. The exercise asks for `l2_distance`.": lambda x, ideals: l1_distance(x[:, None], ideals).argmin(1)},
-    also=[lambda x, ideals: torch.stack([l2_distance(o, ideals).argmin() for o in x]),
-          lambda x, ideals: torch.cdist(x.flatten(1).double(), ideals.flatten(1).double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1),
-          lambda x, ideals: torch.from_numpy(((x.numpy()[:, None]-ideals.numpy())**2).sum((2, 3)).argmin(1))],
-    hints=["Make a table of distances with a row for each image and a column for each ideal. `x[:, None]` gives each image an axis for the ideals.", "Then `argmin(1)` finds the column of the smallest number in each row."]);
+    hints=["Make a table of distances with a row for each image and a column for each ideal. `x[:, None]` gives "
+           "each image an axis for the ideals.",
+           "Then `argmin(1)` finds the column of the smallest number in each row."])
+
+# %% ../../nbs/checks/similarity.ipynb #a44f7fde
+@ex.wrong("That is the farthest ideal: the smallest distance wins, so `argmin`.")
+def _(x, ideals): return l2_distance(x[:, None], ideals).argmax(1)
+
+@ex.wrong("That is the smallest distance itself, not which ideal has it: `argmin` instead of `min`.")
+def _(x, ideals): return l2_distance(x[:, None], ideals).min(1).values
+
+@ex.wrong("For each ideal you name the nearest image. Go along the other axis.")
+def _(x, ideals): return l2_distance(x[:, None], ideals).argmin(0)
+
+@ex.wrong("`argmin` without an axis gives one number for the whole table. Go along the ideals.")
+def _(x, ideals): return l2_distance(x[:, None], ideals).argmin()
+
+@ex.wrong("Images and ideals lie along the same axis, so PyTorch wants to pair them up one by one. Give the "
+          "images an axis for the ideals: `x[:, None]`.")
+def _(x, ideals): return l2_distance(x, ideals).argmin(-1)
+
+@ex.wrong("That is nearest by L1. The exercise asks for `l2_distance`.")
+def _(x, ideals): return l1_distance(x[:, None], ideals).argmin(1)
+
+# %% ../../nbs/checks/similarity.ipynb #f71530b3
+@ex.also
+def _(x, ideals): return torch.stack([l2_distance(o, ideals).argmin() for o in x])
+
+@ex.also
+def _(x, ideals):
+    x, ideals = (images.flatten(1).double() for images in (x, ideals))
+    return torch.cdist(x, ideals, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+@ex.also
+def _(x, ideals):
+    return torch.from_numpy(((x.numpy()[:, None]-ideals.numpy())**2).sum((2, 3)).argmin(1))
 
 # %% ../../nbs/checks/similarity.ipynb #40a53c15
 def _how_few(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
-    if not lines: raise Wrong("No line has three points or more. Try several numbers of images, from 1 to all of them.")
+    if not lines:
+        raise Wrong("No line has three points or more. Try several numbers of images, from 1 to all of them.")
     x, y = lines[0]
-    if x.min() < 1 or x.max() < 100: raise Wrong(f"Along x there must be numbers of images, from 1 to all; yours go from {x.min():g} to {x.max():g}.")
+    if x.min() < 1 or x.max() < 100:
+        raise Wrong(f"Along x there must be numbers of images, from 1 to all; yours go from {x.min():g} to "
+                    f"{x.max():g}.")
     if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
-    if y[x.argmax()] < 0.8: raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. Did you plot the error?")
+    if y[x.argmax()] < 0.8:
+        raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. "
+                    "Did you plot the error?")
     need_labels(ax)
     return True
 
 # %% ../../nbs/checks/similarity.ipynb #9d212333
-def _drawn(x, y, xlabel="images", ylabel="accuracy"):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
-    ax.plot(x, y)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax
+def _drawn(x, y, xlabel="images", ylabel="accuracy"): return drawn((x, y), xlabel=xlabel, ylabel=ylabel)
 
 _sizes, _good = np.array([1, 10, 100, 1000]), np.array([0.7, 0.9, 0.94, 0.95])
 
 # %% ../../nbs/checks/similarity.ipynb #d9bd4cc3
-exercises.add("how_few", reference=_drawn(_sizes, _good), probe=_how_few,
-    wrong={
-        "Along x there must be numbers of images, from 1 to all; yours go from 0 to 3.": _drawn(range(4), _good),
-        "With all images the accuracy is above 0.9; yours is 0.05. Did you plot the error?": _drawn(_sizes, 1-_good),
-        "An accuracy lies between 0 and 1; your greatest is 95.": _drawn(_sizes, 100*_good),
-        "No line has three points or more. Try several numbers of images, from 1 to all of them.": _drawn(_sizes[:2], _good[:2]),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(_sizes, _good, "", "")},
-    also=[_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499))],
-    hints=["`mean_image(threes[torch.randperm(len(threes))[:n]])` is the ideal 3 of n images drawn at random, and `digit_accuracy(...)[2]` the mean accuracy.", "Collect the accuracies in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, accuracies)`."]);
+ex = exercises.add("how_few", reference=_drawn(_sizes, _good), probe=_how_few,
+    hints=["`mean_image(threes[torch.randperm(len(threes))[:n]])` is the ideal 3 of n images drawn at random, "
+           "and `digit_accuracy(...)[2]` the mean accuracy.",
+           "Collect the accuracies in a list, then `fig, ax = plt.subplots()` and `ax.semilogx(sizes, "
+           "accuracies)`."])
+
+# %% ../../nbs/checks/similarity.ipynb #ca273770
+ex.wrong(answer=_drawn(range(4), _good))
+ex.wrong(answer=_drawn(_sizes, 1-_good))
+ex.wrong(answer=_drawn(_sizes, 100*_good))
+ex.wrong(answer=_drawn(_sizes[:2], _good[:2]))
+ex.wrong(answer=_drawn(_sizes, _good, "", ""))
+
+# %% ../../nbs/checks/similarity.ipynb #58f7e443
+ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499)))

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, need_labels, tensors
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import mse
 from ..thermometer import dloss, linear_model, thermometer_data
 
@@ -19,37 +19,88 @@ exercises = Exercises("thermometer")
 check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/thermometer.ipynb #118b6182
-exercises.add("normalize", reference=lambda train, new: (new-train.mean())/train.std(),
+ex = exercises.add("normalize", reference=lambda train, new: (new-train.mean())/train.std(),
     inputs=dict(train=tensors(5).filter(lambda o: o.std() > 0.4), new=tensors(3).filter(lambda o: o.std() > 0.4)),
-    wrong={
-        "You scale the new readings by their own mean and spread, so one temperature gets different numbers on different days. Use those of `train`.": lambda train, new: (new-new.mean())/new.std(),
-        "You mix the new readings into the mean and spread. The model may know nothing of them: take `train` alone.": lambda train, new: (new-torch.cat([train, new]).mean())/torch.cat([train, new]).std(),
-        "You return the training readings. The new ones are wanted.": lambda train, new: (train-train.mean())/train.std(),
-        "The mean is gone, the spread is not yet 1. Divide by the standard deviation.": lambda train, new: new-train.mean(),
-        "You divide before you subtract: then the mean must be divided too. Subtract first, and mind the brackets.": lambda train, new: new/train.std()-train.mean(),
-        "That is NumPy's spread, which divides by n. PyTorch's `std()` divides by n − 1.": lambda train, new: (new-train.mean())/train.std(correction=0)},
-    also=[lambda train, new: torch.from_numpy((new.numpy()-train.numpy().mean())/train.numpy().std(ddof=1)),
-          lambda train, new: torch.nn.functional.batch_norm(new[:, None], train.mean()[None], train.var()[None], eps=0)[:, 0],
-          lambda train, new: torch.stack([(o-sum(train)/5)*(2/(train-sum(train)/5).norm()) for o in new])],
-    hints=["Two numbers, both from `train`: its mean and its standard deviation.", "Subtract the one from `new`, divide by the other."]);
+    hints=["Two numbers, both from `train`: its mean and its standard deviation.",
+           "Subtract the one from `new`, divide by the other."])
+
+# %% ../../nbs/checks/thermometer.ipynb #229ef585
+@ex.wrong("You scale the new readings by their own mean and spread, so one temperature gets different numbers "
+          "on different days. Use those of `train`.")
+def _(train, new): return (new-new.mean())/new.std()
+
+@ex.wrong("You mix the new readings into the mean and spread. The model may know nothing of them: take `train` "
+          "alone.")
+def _(train, new): return (new-torch.cat([train, new]).mean())/torch.cat([train, new]).std()
+
+@ex.wrong("You return the training readings. The new ones are wanted.")
+def _(train, new): return (train-train.mean())/train.std()
+
+@ex.wrong("The mean is gone, the spread is not yet 1. Divide by the standard deviation.")
+def _(train, new): return new-train.mean()
+
+@ex.wrong("You divide before you subtract: then the mean must be divided too. Subtract first, and mind the "
+          "brackets.")
+def _(train, new): return new/train.std()-train.mean()
+
+@ex.wrong("That is NumPy's spread, which divides by n. PyTorch's `std()` divides by n − 1.")
+def _(train, new): return (new-train.mean())/train.std(correction=0)
+
+# %% ../../nbs/checks/thermometer.ipynb #bf0e60de
+@ex.also
+def _(train, new):
+    return torch.from_numpy((new.numpy()-train.numpy().mean())/train.numpy().std(ddof=1))
+
+@ex.also
+def _(train, new):
+    return torch.nn.functional.batch_norm(new[:, None], train.mean()[None], train.var()[None], eps=0)[:, 0]
+
+@ex.also
+def _(train, new):
+    return torch.stack([(o-sum(train)/5)*(2/(train-sum(train)/5).norm()) for o in new])
 
 # %% ../../nbs/checks/thermometer.ipynb #70c8300c
-_pairs = lambda *shape: st.fixed_dictionaries(dict(preds=tensors(*shape), y=tensors(*shape)))
+def _pairs(*shape): return st.fixed_dictionaries(dict(preds=tensors(*shape), y=tensors(*shape)))
 
-exercises.add("absolute_slope", reference=lambda preds, y: (preds-y).sign()/preds.numel(), inputs=st.one_of(_pairs(3), _pairs(2, 3)),
-    wrong={
-        "The loss is a mean, so each prediction has only 1/n of the say. Divide by their number.": lambda preds, y: (preds-y).sign(),
-        "The sign is turned around. Where the prediction is too high, raising it makes the loss larger.": lambda preds, y: (y-preds).sign()/preds.numel(),
-        "That is `dloss`, of the squared error: it pulls harder the farther off it is.": dloss,
-        "That is the loss itself. How does it change when one prediction rises a little?": lambda preds, y: (preds-y).abs().mean(),
-        "That is the share of each prediction in the loss. Its slope does not depend on how far off it is, only on which side.": lambda preds, y: (preds-y).abs()/preds.numel(),
-        "`len` counts the rows. Divide by the number of predictions, `preds.numel()`.": lambda preds, y: (preds-y).sign()/len(preds),
-        "Where a prediction hits its target, 0 is wanted: nothing pulls there. `sign()` gives that.": lambda preds, y: torch.where(preds > y, 1., -1.)/preds.numel()},
-    also=[lambda preds, y: torch.func.grad(lambda p: (p-y).abs().mean())(preds),
-          lambda preds, y: torch.from_numpy(np.sign(preds.numpy()-y.numpy())/preds.numpy().size),
-          lambda preds, y: ((preds > y).float() - (preds < y).float())/preds.numel(),
-          lambda preds, y: torch.where(preds == y, 0., (preds-y)/(preds-y).abs())/preds.numel()],
-    hints=["The curve of |d| is a V. What is its slope to the left, and what to the right?", "`sign()` gives −1, 0 or 1; the mean brings in another factor."]);
+ex = exercises.add("absolute_slope", reference=lambda preds, y: (preds-y).sign()/preds.numel(),
+    inputs=st.one_of(_pairs(3), _pairs(2, 3)),
+    hints=["The curve of |d| is a V. What is its slope to the left, and what to the right?",
+           "`sign()` gives −1, 0 or 1; the mean brings in another factor."])
+
+# %% ../../nbs/checks/thermometer.ipynb #6528c5df
+@ex.wrong("The loss is a mean, so each prediction has only 1/n of the say. Divide by their number.")
+def _(preds, y): return (preds-y).sign()
+
+@ex.wrong("The sign is turned around. Where the prediction is too high, raising it makes the loss larger.")
+def _(preds, y): return (y-preds).sign()/preds.numel()
+
+ex.wrong("That is `dloss`, of the squared error: it pulls harder the farther off it is.", dloss)
+
+@ex.wrong("That is the loss itself. How does it change when one prediction rises a little?")
+def _(preds, y): return (preds-y).abs().mean()
+
+@ex.wrong("That is the share of each prediction in the loss. Its slope does not depend on how far off it is, "
+          "only on which side.")
+def _(preds, y): return (preds-y).abs()/preds.numel()
+
+@ex.wrong("`len` counts the rows. Divide by the number of predictions, `preds.numel()`.")
+def _(preds, y): return (preds-y).sign()/len(preds)
+
+@ex.wrong("Where a prediction hits its target, 0 is wanted: nothing pulls there. `sign()` gives that.")
+def _(preds, y): return torch.where(preds > y, 1., -1.)/preds.numel()
+
+# %% ../../nbs/checks/thermometer.ipynb #28c9c762
+@ex.also
+def _(preds, y): return torch.func.grad(lambda p: (p-y).abs().mean())(preds)
+
+@ex.also
+def _(preds, y): return torch.from_numpy(np.sign(preds.numpy()-y.numpy())/preds.numpy().size)
+
+@ex.also
+def _(preds, y): return ((preds > y).float() - (preds < y).float())/preds.numel()
+
+@ex.also
+def _(preds, y): return torch.where(preds == y, 0., (preds-y)/(preds-y).abs())/preds.numel()
 
 # %% ../../nbs/checks/thermometer.ipynb #631facac
 def _parabola(x, params): return params[0]*x**2 + params[1]*x + params[2]
@@ -58,38 +109,59 @@ def _step(x, y, params, lr, scale=1., by_a=lambda x: x**2):
     dl = scale*dloss(_parabola(x, params), y)
     return params - lr*torch.stack([(dl*by_a(x)).sum(), (dl*x).sum(), dl.sum()])
 
+# %% ../../nbs/checks/thermometer.ipynb #5cc91f27
+ex = exercises.add("parabola_step", reference=_step,
+    inputs=dict(x=tensors(4), y=tensors(4), params=tensors(3), lr=st.sampled_from([0.5, 0.1])),
+    hints=["`dloss` gives the slope of the loss in each prediction. It stays as it was in the lesson.",
+           "The predictions answer to a, w and b with `x**2`, `x` and 1. Multiply each by `dloss(...)` and add "
+           "up over the readings.",
+           "`torch.stack` makes one gradient of the three sums; then `params - lr*gradient`."])
+
+# %% ../../nbs/checks/thermometer.ipynb #5eb1c222
+@ex.wrong("You move one parameter before you have measured the next slope. All three slopes belong to one "
+          "point: the whole gradient first, then the step.")
 def _one_by_one(x, y, params, lr):
     params = params.clone()
     for i in range(3): params[i] = _step(x, y, params, lr)[i]
     return params
 
+@ex.wrong("The prediction answers to `a` with x². You took the slope in x, 2x; the slope in the parameter is "
+          "wanted.")
+def _(*o): return _step(*o, by_a=lambda x: 2*x)
+
+@ex.wrong("Your step is as many times too long as there are readings. The loss is a mean: divide by n.")
+def _(*o): return _step(*o, scale=len(o[0]))
+
+@ex.wrong("Your step is half as long as it should be: a square brings a factor of 2.")
+def _(*o): return _step(*o, scale=0.5)
+
+@ex.wrong("You go uphill. Subtract the gradient.")
+def _(*o): return _step(*o, scale=-1)
+
+@ex.wrong("That is the gradient. Return the parameters after the step.")
+def _(x, y, params, lr): return (params - _step(x, y, params, lr))/lr
+
+@ex.wrong("The numbers are right, but you have also changed `params`, which the caller still holds. Make a new "
+          "tensor.")
+def _(x, y, params, lr): return params.copy_(_step(x, y, params, lr))
+
+# %% ../../nbs/checks/thermometer.ipynb #47b2310e
+@ex.also
 def _step_autograd(x, y, params, lr):
     params = params.clone().requires_grad_()
     mse(_parabola(x, params), y).backward()
     return params - lr*params.grad
 
+@ex.also
 def _step_loop(x, y, params, lr):
     a, w, b = params.tolist()
     misses = [(u, a*u*u + w*u + b - v) for u, v in zip(x.tolist(), y.tolist())]
     return torch.tensor([p - lr*2/len(misses)*sum(d*u**k for u, d in misses) for p, k in ((a, 2), (w, 1), (b, 0))])
 
+@ex.also
 def _step_matrix(x, y, params, lr):
     A = np.stack([x.numpy()**2, x.numpy(), np.ones(len(x), np.float32)], 1)
     return torch.from_numpy(params.numpy() - lr*2/len(x)*A.T@(A@params.numpy() - y.numpy())).float()
-
-# %% ../../nbs/checks/thermometer.ipynb #5cc91f27
-exercises.add("parabola_step", reference=_step,
-    inputs=dict(x=tensors(4), y=tensors(4), params=tensors(3), lr=st.sampled_from([0.5, 0.1])),
-    wrong={
-        "You move one parameter before you have measured the next slope. All three slopes belong to one point: the whole gradient first, then the step.": _one_by_one,
-        "The prediction answers to `a` with x². You took the slope in x, 2x; the slope in the parameter is wanted.": lambda *o: _step(*o, by_a=lambda x: 2*x),
-        "Your step is as many times too long as there are readings. The loss is a mean: divide by n.": lambda *o: _step(*o, scale=len(o[0])),
-        "Your step is half as long as it should be: a square brings a factor of 2.": lambda *o: _step(*o, scale=0.5),
-        "You go uphill. Subtract the gradient.": lambda *o: _step(*o, scale=-1),
-        "That is the gradient. Return the parameters after the step.": lambda x, y, params, lr: (params - _step(x, y, params, lr))/lr,
-        "The numbers are right, but you have also changed `params`, which the caller still holds. Make a new tensor.": lambda x, y, params, lr: params.copy_(_step(x, y, params, lr))},
-    also=[_step_autograd, _step_loop, _step_matrix],
-    hints=["`dloss` gives the slope of the loss in each prediction. It stays as it was in the lesson.", "The predictions answer to a, w and b with `x**2`, `x` and 1. Multiply each by `dloss(...)` and add up over the readings.", "`torch.stack` makes one gradient of the three sums; then `params - lr*gradient`."]);
 
 # %% ../../nbs/checks/thermometer.ipynb #2ac12433
 def _moves(grads, lr, unbias=True, root=torch.sqrt, first=1, keep=(0.9, 0.999)):
@@ -100,6 +172,46 @@ def _moves(grads, lr, unbias=True, root=torch.sqrt, first=1, keep=(0.9, 0.999)):
         moves.append(-lr*(m/fix_m)/(root(s/fix_s) + 1e-8))
     return torch.stack(moves)
 
+def _averages(g, keep):
+    "All unbiased running averages at once, as a product with a table of weights."
+    k = np.arange(len(g))
+    weights = np.tril(keep**(k[:, None]-k).clip(0))
+    return weights@g/weights.sum(1, keepdims=True)
+
+# %% ../../nbs/checks/thermometer.ipynb #8cc7c101
+ex = exercises.add("adam_moves", reference=_moves, inputs=dict(grads=tensors(4, 2), lr=st.sampled_from([1., 0.1])),
+    hints=["Begin with `m, s, moves = 0., 0., []`, and go through the rows: `for k, g in enumerate(grads, "
+           "start=1)`.",
+           "Update `m` and `s`, divide each by its correction into new names, and append the move; the "
+           "corrected ones must not flow back.",
+           "At the end `torch.stack(moves)`."])
+
+# %% ../../nbs/checks/thermometer.ipynb #022b2532
+@ex.wrong("The averages start at 0, so your first moves go by averages that are far too small. Divide them by 1 "
+          "− 0.9^k and 1 − 0.999^k.")
+def _(grads, lr): return _moves(grads, lr, unbias=False)
+
+@ex.wrong("You divide by the mean square. Take its root: a slope over a slope has no unit, so every move is "
+          "about `lr`.")
+def _(grads, lr): return _moves(grads, lr, root=lambda s: s)
+
+@ex.wrong("You count steps from 0, and 1 − 0.9^0 is 0. The first step is number 1.")
+def _(grads, lr): return _moves(grads, lr, first=0)
+
+@ex.wrong("You go uphill. The moves need a minus.")
+def _(grads, lr): return -_moves(grads, lr)
+
+@ex.wrong("Each row of yours is where the parameter stands. How far it moves in that step is wanted.")
+def _(grads, lr): return _moves(grads, lr).cumsum(0)
+
+@ex.wrong("Yours has no memory: every row depends on its own gradient only. Carry `m` and `s` from step to step.")
+def _(grads, lr): return _moves(grads, lr, keep=(0., 0.))
+
+@ex.wrong("You took 0.9 for both averages. That of the squares keeps 0.999.")
+def _(grads, lr): return _moves(grads, lr, keep=(0.9, 0.9))
+
+# %% ../../nbs/checks/thermometer.ipynb #d0624be7
+@ex.also
 def _moves_torch(grads, lr):
     p = torch.zeros(grads.shape[1], requires_grad=True)
     opt, places = torch.optim.Adam([p], lr=lr), [p.detach().clone()]
@@ -108,42 +220,25 @@ def _moves_torch(grads, lr):
         places.append(p.detach().clone())
     return torch.stack(places).diff(dim=0)
 
-def _averages(g, keep):
-    "All unbiased running averages at once, as a product with a table of weights."
-    k = np.arange(len(g))
-    weights = np.tril(keep**(k[:, None]-k).clip(0))
-    return weights@g/weights.sum(1, keepdims=True)
-
+@ex.also
 def _moves_numpy(grads, lr):
     g = grads.numpy().astype(float)
     return torch.from_numpy(-lr*_averages(g, 0.9)/(_averages(g**2, 0.999)**0.5 + 1e-8))
 
+@ex.also
 def _moves_loop(grads, lr): return torch.stack([_moves(column[:, None], lr)[:, 0] for column in grads.T], 1)
-
-# %% ../../nbs/checks/thermometer.ipynb #8cc7c101
-exercises.add("adam_moves", reference=_moves,
-    inputs=dict(grads=tensors(4, 2), lr=st.sampled_from([1., 0.1])),
-    wrong={
-        "The averages start at 0, so your first moves go by averages that are far too small. Divide them by 1 − 0.9^k and 1 − 0.999^k.": lambda grads, lr: _moves(grads, lr, unbias=False),
-        "You divide by the mean square. Take its root: a slope over a slope has no unit, so every move is about `lr`.": lambda grads, lr: _moves(grads, lr, root=lambda s: s),
-        "You count steps from 0, and 1 − 0.9^0 is 0. The first step is number 1.": lambda grads, lr: _moves(grads, lr, first=0),
-        "You go uphill. The moves need a minus.": lambda grads, lr: -_moves(grads, lr),
-        "Each row of yours is where the parameter stands. How far it moves in that step is wanted.": lambda grads, lr: _moves(grads, lr).cumsum(0),
-        "Yours has no memory: every row depends on its own gradient only. Carry `m` and `s` from step to step.": lambda grads, lr: _moves(grads, lr, keep=(0., 0.)),
-        "You took 0.9 for both averages. That of the squares keeps 0.999.": lambda grads, lr: _moves(grads, lr, keep=(0.9, 0.9))},
-    also=[_moves_torch, _moves_numpy, _moves_loop],
-    hints=["Begin with `m, s, moves = 0., 0., []`, and go through the rows: `for k, g in enumerate(grads, start=1)`.", "Update `m` and `s`, divide each by its correction into new names, and append the move; the corrected ones must not flow back.", "At the end `torch.stack(moves)`."]);
 
 # %% ../../nbs/checks/thermometer.ipynb #b5b0cded
 def _losses(judge):
     "For each pair what `judge(line, full line, x, y, mask of the rest)` says, sorted."
     x, y = thermometer_data()
     x, y = 0.1*x.double(), y.double()
-    fit = lambda x, y: torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y[:, None]).solution[:, 0]
+    def fit(x, y): return torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], 1), y[:, None]).solution[:, 0]
     keeps = [torch.tensor([i not in pair for i in range(11)]) for pair in combinations(range(11), 2)]
     return np.sort([judge(fit(x[keep], y[keep]), fit(x, y), x, y, keep).item() for keep in keeps])
 
-_on = lambda line, x, y: mse(linear_model(x, *line), y)
+def _on(line, x, y): return mse(linear_model(x, *line), y)
+
 _right = _losses(lambda line, full, x, y, keep: _on(line, x[~keep], y[~keep]))
 _leaky = _losses(lambda line, full, x, y, keep: _on(full, x[~keep], y[~keep]))
 _seen = _losses(lambda line, full, x, y, keep: _on(line, x[keep], y[keep]))
@@ -157,41 +252,59 @@ def _drawn_values(ax):
     if bars and (len(bars) != 55 or heights.sum() < 56):
         widths = np.array([o.get_width() for o in bars])
         counts = 55*heights*widths if abs((heights*widths).sum()-1) < 1e-3 else heights
-        if abs(counts.sum()-55) > 0.5: raise Wrong(f"There are 55 pairs to hold back; your plot counts {counts.sum():g}. Do all fall into a bin?")
+        if abs(counts.sum()-55) > 0.5:
+            raise Wrong(f"There are 55 pairs to hold back; your plot counts {counts.sum():g}. Do all fall into a "
+                        "bin?")
         edges = [*(o.get_x() for o in bars), bars[-1].get_x()+widths[-1]]
         return lambda values: np.abs(np.histogram(values, edges)[0]-counts).sum() <= 2
-    points = [heights, *(o.numpy() for line in curves(ax) for o in line), *(o for group in ax.collections for o in np.asarray(group.get_offsets()).T)]
-    points = [np.sort(o)[-55:] for o in points if len(o) in (55, 56)]
-    if not points: raise Wrong("There are 55 pairs to hold back. Draw them all: a histogram with bars, or 55 points.")
+    plotted = [values.numpy() for line in curves(ax) for values in line]
+    points = [np.sort(values)[-55:] for values in (heights, *plotted) if len(values) in (55, 56)]
+    if not points:
+        raise Wrong("There are 55 pairs to hold back. Draw them all: a histogram with bars, or 55 points.")
     return lambda values: any(np.allclose(o, values, rtol=0.02, atol=0.02) for o in points)
 
 def _all_pairs(ax):
-    if not curves(ax) and not ax.patches and not ax.collections: raise Wrong("These axes are empty. Draw the 55 losses on them.")
+    if not curves(ax) and not ax.patches and not ax.collections:
+        raise Wrong("These axes are empty. Draw the 55 losses on them.")
     drawn = _drawn_values(ax)
     if drawn(_right): return need_labels(ax) or True
-    if drawn(_leaky): raise Wrong("The line has seen all eleven readings, also the two that judge it. Fit it anew for each pair, on the other nine.")
-    if drawn(_seen): raise Wrong("You judge each line by the nine readings it was fitted to. Judge it by the two held back.")
-    if drawn(_all): raise Wrong("You judge each line by all eleven readings, nine of which it was fitted to. Judge it by the two held back.")
+    if drawn(_leaky):
+        raise Wrong("The line has seen all eleven readings, also the two that judge it. Fit it anew for each "
+                    "pair, on the other nine.")
+    if drawn(_seen):
+        raise Wrong("You judge each line by the nine readings it was fitted to. Judge it by the two held back.")
+    if drawn(_all):
+        raise Wrong("You judge each line by all eleven readings, nine of which it was fitted to. Judge it by the "
+                    "two held back.")
     if drawn(_right**0.5): raise Wrong("These are roots, in °C. Draw the mean squared error, in °C².")
     if drawn(_right*2): raise Wrong("You add up two squared errors; their mean is wanted.")
-    raise Wrong(f"These are not the 55 losses. They go from {_right[0]:.3g} to {_right[-1]:.3g} °C², with median {np.median(_right):.3g}.")
+    raise Wrong(f"These are not the 55 losses. They go from {_right[0]:.3g} to {_right[-1]:.3g} °C², with median "
+                f"{np.median(_right):.3g}.")
 
 # %% ../../nbs/checks/thermometer.ipynb #8a875f24
 def _drawn(draw, labels=("loss (°C²)", "pairs")):
-    from matplotlib.figure import Figure
-    ax = Figure().subplots()
+    ax = drawn(xlabel=labels[0], ylabel=labels[1])
     draw(ax)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
 
-exercises.add("all_pairs", reference=_drawn(lambda ax: ax.hist(_right, bins=20)), probe=_all_pairs,
-    wrong={
-        "The line has seen all eleven readings, also the two that judge it. Fit it anew for each pair, on the other nine.": _drawn(lambda ax: ax.hist(_leaky, bins=20)),
-        "You judge each line by the nine readings it was fitted to. Judge it by the two held back.": _drawn(lambda ax: ax.hist(_seen, bins=20)),
-        "You judge each line by all eleven readings, nine of which it was fitted to. Judge it by the two held back.": _drawn(lambda ax: ax.hist(_all, bins=20)),
-        "These are roots, in °C. Draw the mean squared error, in °C².": _drawn(lambda ax: ax.hist(_right**0.5, bins=20)),
-        "There are 55 pairs to hold back; your plot counts 20. Do all fall into a bin?": _drawn(lambda ax: ax.hist(_right[:20])),
-        "A reader cannot tell what the x and the y axis show. Label them, with a unit if there is one.": _drawn(lambda ax: ax.hist(_right), ("", ""))},
-    also=[_drawn(lambda ax: ax.plot(_right, "o")), _drawn(lambda ax: ax.scatter(_right[::-1], np.arange(55))),
-          _drawn(lambda ax: ax.hist(_right, bins=np.geomspace(1, 21, 12))), _drawn(lambda ax: ax.bar(range(55), _right)), _drawn(lambda ax: ax.ecdf(_right)), _drawn(lambda ax: ax.hist(_right, bins=55, density=True))],
-    hints=["`itertools.combinations(range(11), 2)` gives the pairs; `keep = torch.tensor([i not in pair for i in range(11)])` masks the other nine.", "`least_squares(x_scaled[keep], y[keep])` is the line, `x_scaled[~keep]` and `y[~keep]` judge it.", "Collect the losses with `.item()` in a list, then `ax.hist(scores)` and labels for both axes."]);
+ex = exercises.add("all_pairs", reference=_drawn(lambda ax: ax.hist(_right, bins=20)), probe=_all_pairs,
+    hints=["`itertools.combinations(range(11), 2)` gives the pairs; `keep = torch.tensor([i not in pair for i "
+           "in range(11)])` masks the other nine.",
+           "`least_squares(x_scaled[keep], y[keep])` is the line, `x_scaled[~keep]` and `y[~keep]` judge it.",
+           "Collect the losses with `.item()` in a list, then `ax.hist(scores)` and labels for both axes."])
+
+# %% ../../nbs/checks/thermometer.ipynb #7ec3deac
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_leaky, bins=20)))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_seen, bins=20)))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_all, bins=20)))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_right**0.5, bins=20)))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_right[:20])))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_right), ("", "")))
+
+# %% ../../nbs/checks/thermometer.ipynb #e7bece94
+ex.also(_drawn(lambda ax: ax.plot(_right, "o")),
+        _drawn(lambda ax: ax.scatter(_right[::-1], np.arange(55))),
+        _drawn(lambda ax: ax.hist(_right, bins=np.geomspace(1, 21, 12))),
+        _drawn(lambda ax: ax.bar(range(55), _right)),
+        _drawn(lambda ax: ax.ecdf(_right)),
+        _drawn(lambda ax: ax.hist(_right, bins=55, density=True)))
