@@ -55,6 +55,12 @@ def read(
     return nb
 
 
+def around(node, kinds):
+    "The nearest part of a page around a node that is of one of these kinds, or None."
+    while node and not isinstance(node, kinds): node = node.parent
+    return node
+
+
 class Page(SphinxTransform):
     "Links that lead to pages, local badges, films, folds, and the names that a cell defines."
     default_priority = 500
@@ -79,7 +85,8 @@ class Page(SphinxTransform):
     def picture(self, image):
         "Badges of other hosts are local, or go; what has frames is a film."
         if image["uri"] == COLAB: image["uri"] = "/nbs/images/colab.svg"
-        elif "://" in image["uri"]: image.parent.parent.remove(image.parent)
+        elif "://" in image["uri"]:
+            if badge := around(image, nodes.reference): badge.parent.remove(badge)
         elif image["uri"].endswith(".png"):
             path = Path(self.env.relfn2path(image["uri"], self.page)[1])
             with Image.open(path) as frames:
@@ -96,10 +103,9 @@ class Page(SphinxTransform):
 
     def symbol(self, code):
         "A name of the package leads to its entry in the API, as nbdev does it."
-        name, parent = SYMBOLS.get(code.astext().removesuffix("()")), code.parent
-        while parent and not isinstance(parent, nodes.reference | addnodes.pending_xref | nodes.title):
-            parent = parent.parent
-        if name and not parent: code.replace_self(self.to(name, code.deepcopy()))
+        name = SYMBOLS.get(code.astext().removesuffix("()"))
+        if not name or around(code, nodes.reference | addnodes.pending_xref | nodes.title): return
+        code.replace_self(self.to(name, code.deepcopy()))
 
     def to(self, target, text, domain="py", kind="obj"):
         return addnodes.pending_xref("", text, refdomain=domain, reftype=kind, reftarget=target, refdoc=self.page,
