@@ -13,28 +13,28 @@ from .data import digit_images
 
 # %% ../nbs/02_similarity.ipynb #afdc62c8
 def load_digit(
-    path:Path,          # folder with one subfolder per split, and in each one subfolder per digit
+    path:Path,          # folder of splits, and in each split one folder per digit
     digit:int,          # which digit, 0-9
     split:str="train",  # name of the split's folder: "train" or "valid"
-)->Tensor:              # shape (n, height, width), float32 in [0, 1], in the order of the file names
+)->Tensor:              # shape (n, height, width), float32 in [0, 1], by file name
     """Load every image of one digit as a rank-3 tensor.
 
-    Raises `ValueError` for a digit outside 0-9, and for a digit or split that has no images."""
+    Raises `ValueError` for a digit outside 0-9, or without images in that split."""
     if digit not in range(10): raise ValueError(f"digit must be 0-9, got {digit}")
     try: return digit_images(Path(path)/split/str(digit)).float().div_(255)
     except FileNotFoundError:
         found = sorted(f"{o.parent.name}/{o.name}" for o in Path(path).glob("*/[0-9]"))
-        raise ValueError(f"no images in {split}/{digit}, found {', '.join(found) or 'no digit folders'}") from None
+        found = ", ".join(found) or "no digit folders"
+        raise ValueError(f"no images in {split}/{digit}, found {found}") from None
 
 # %% ../nbs/02_similarity.ipynb #4636b6e7
 def mean_image(
     images:Tensor, # shape (n, height, width) with n > 0, floats
 )->Tensor:         # shape (height, width), in the pixels' unit
-    """Average a stack of images pixel by pixel.
-
-    Raises `ValueError` for another rank or an empty stack."""
+    "Average a stack of images; another rank or an empty stack raises `ValueError`."
     if images.ndim != 3 or not len(images):
-        raise ValueError(f"images must have shape (n, height, width) with n > 0, got {tuple(images.shape)}")
+        raise ValueError("images must have shape (n, height, width) with n > 0, "
+                         f"got {tuple(images.shape)}")
     return images.mean(0)
 
 # %% ../nbs/02_similarity.ipynb #b02ac798
@@ -53,7 +53,7 @@ def l1_distance(
     a:Tensor, # images, shape (..., height, width), floats
     b:Tensor, # one image or a batch that broadcasts against `a`, floats
 )->Tensor:    # distance of each image, shape (...), in the pixels' unit
-    "Mean absolute difference over the last two axes; integer pixels raise `TypeError`."
+    "Mean absolute difference over the last two axes; integers raise `TypeError`."
     _check_floats(a, b)
     return (a-b).abs().mean((-1,-2))
 
@@ -62,7 +62,7 @@ def l2_distance(
     a:Tensor, # images, shape (..., height, width), floats
     b:Tensor, # one image or a batch that broadcasts against `a`, floats
 )->Tensor:    # distance of each image, shape (...), in the pixels' unit
-    "Root mean squared difference over the last two axes; integer pixels raise `TypeError`."
+    "Root mean squared difference over the last two axes; integers raise `TypeError`."
     _check_floats(a, b)
     return (a-b).pow(2).mean((-1,-2)).sqrt()
 
@@ -71,7 +71,7 @@ def is_3(
     x:Tensor,     # images, shape (..., height, width), floats
     mean3:Tensor, # the ideal 3, shape (height, width)
     mean7:Tensor, # the ideal 7, shape (height, width)
-    distance:Callable=l1_distance, # `l1_distance`, `l2_distance` or a function like them
+    distance:Callable=l1_distance, # `l1_distance`, `l2_distance` or one like them
 )->Tensor:        # bool, shape (...): True where `x` is nearer to the ideal 3
     "Tell which images are nearer to the ideal 3 than to the ideal 7."
     return distance(x, mean3) < distance(x, mean7)
@@ -82,8 +82,8 @@ def digit_accuracy(
     x7:Tensor,    # images of 7s, shape (m, height, width), floats
     mean3:Tensor, # the ideal 3, shape (height, width)
     mean7:Tensor, # the ideal 7, shape (height, width)
-    distance:Callable=l1_distance, # `l1_distance`, `l2_distance` or a function like them
-)->tuple:         # three floats in [0, 1]: accuracy on the 3s, on the 7s, and the mean of the two
+    distance:Callable=l1_distance, # `l1_distance`, `l2_distance` or one like them
+)->tuple:         # accuracy on the 3s, on the 7s, and their mean, each in [0, 1]
     "Measure how often the nearest ideal digit is the right one."
     acc3 = is_3(x3, mean3, mean7, distance).float().mean().item()
     acc7 = (~is_3(x7, mean3, mean7, distance)).float().mean().item()
