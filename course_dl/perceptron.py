@@ -35,7 +35,7 @@ def get_toy_data(
 def get_xor_data(
     n:int=2000,   # number of points, 1 or more
     seed:int=42,  # same seed, same points
-)->tuple:         # `x`, float32 (n, 2), and `y`, int64 (n,): 1 where the cloud's signs differ
+)->tuple:         # `x`, float32 (n, 2), and `y`, int64 (n,), 1 where signs differ
     """Draw four Gaussian clouds around (±3, ±3), opposite corners in one class.
 
     Their standard deviation is 1.
@@ -104,8 +104,8 @@ class SimpleNet(nn.Module):
 def describe(
     model:nn.Module, # any module whose layers take and return tensors
     xb:Tensor,       # a batch it accepts, on its device
-):                   # a `DataFrame` with columns `layer`, `type`, `input`, `output` (shapes), `parameters` (how many)
-    "Send a batch through a model in evaluation mode and list the layers it meets, in order."
+):                   # `DataFrame`: layer, type, input, output (shapes), parameters
+    "Send a batch through in evaluation mode and list the layers it meets, in order."
     import pandas as pd
     rows, hooks = [], []
     modes = [(layer, layer.training) for layer in model.modules()]
@@ -123,4 +123,5 @@ def describe(
     finally:
         for hook in hooks: hook.remove()
         for layer, training in modes: layer.training = training
-    return pd.DataFrame(rows, columns=["layer", "type", "input", "output", "parameters"])
+    columns = ["layer", "type", "input", "output", "parameters"]
+    return pd.DataFrame(rows, columns=columns)
