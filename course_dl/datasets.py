@@ -56,10 +56,11 @@ class TensorLoader:
         *tensors:Tensor,                 # one or more, each of shape (n, ...)
         bs:int=64,                       # samples in a batch, 1 or more
         shuffle:bool=False,              # whether to draw a new order for each epoch
-        drop_last:bool=False,            # whether to leave out a last batch of fewer than `bs`
-        generator:torch.Generator=None,  # draws the order, on the CPU; else PyTorch's own
+        drop_last:bool=False,            # whether to leave out a short last batch
+        generator:torch.Generator=None,  # source of the order, on CPU; None is global
     ):
-        if not tensors: raise ValueError("tensors must hold at least one tensor, got none")
+        if not tensors:
+            raise ValueError("tensors must hold at least one tensor, got none")
         if bs < 1: raise ValueError(f"bs must be 1 or more, got {bs}")
         shapes = [tuple(t.shape) for t in tensors]
         if len({shape[:1] for shape in shapes}) > 1 or () in shapes:
