@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from conftest import CHECKS, LESSONS, ROOT, module_name, read
-from course_dl.exercises import lesson_exercises, solution_code
+from course_dl.student import lesson_exercises, solution_code
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 SIDEBAR = SITE["website"]["sidebar"]["contents"]
