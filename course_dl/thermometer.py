@@ -13,7 +13,7 @@ from .sgd import mse
 
 # %% ../nbs/04_thermometer.ipynb #f517ddf2
 def thermometer_data(
-)->tuple: # `x`, readings in the unknown unit, and `y`, the same moments in degrees Celsius; float32, shape (11,) each
+)->tuple: # `x`, unknown unit, and `y`, degrees Celsius; float32, shape (11,) each
     """Eleven temperatures, each read on two thermometers.
 
     Source: Stevens, Antiga, Viehmann, "Deep Learning with PyTorch", chapter 5."""
@@ -84,10 +84,11 @@ def training_loop(
     params:Tensor, # `w` and `b` to start from, floats, shape (2,); left as they are
     lr:float,      # learning rate, above 0
     epochs:int,    # steps at most, 1 or more
-)->tuple:          # final parameters, shape (2,), and history, shape (epochs done, 3): w, b and the loss there
-    """Descend on the mean squared error with gradients by hand; stop at a loss that is not finite.
+)->tuple:          # final parameters, (2,), and history, (epochs done, 3): w, b, loss
+    """Descend with gradients by hand; stop at a loss that is not finite.
 
-    Raises `ValueError` for parameters that are not two floats, a learning rate of 0 or less and no epochs."""
+    The loss is the mean squared error. Raises `ValueError` for parameters that are
+    not two floats, a learning rate of 0 or less and no epochs."""
     _check_loop(params, epochs)
     _check_lr(lr)
     params, history = params.detach(), []
@@ -101,14 +102,15 @@ def training_loop(
 # %% ../nbs/04_thermometer.ipynb #50f92ca5
 def max_stable_lr(
     x:Tensor, # inputs of the line, shape (n,)
-)->float:     # gradient descent on the mean squared error converges below this learning rate and diverges above
-    """Two over the largest eigenvalue of the Hessian of a straight line's mean squared error.
+)->float:     # gradient descent on `mse` converges below this rate and diverges above
+    """Two over the largest curvature of a straight line's mean squared error.
 
     Raises `ValueError` for inputs that are not one row of numbers."""
-    if x.ndim != 1 or len(x) == 0: raise ValueError(f"x must have shape (n,), got {tuple(x.shape)}")
-    jacobian = torch.stack([x, torch.ones_like(x)], dim=1).cpu().double()
-    hessian = 2*jacobian.T@jacobian/len(x)
-    return 2/torch.linalg.eigvalsh(hessian)[-1].item()
+    if x.ndim != 1 or len(x) == 0:
+        raise ValueError(f"x must have shape (n,), got {tuple(x.shape)}")
+    columns = torch.stack([x, torch.ones_like(x)], dim=1).cpu().double()
+    curvatures = torch.linalg.eigvalsh(2*columns.T@columns/len(x))
+    return 2/curvatures[-1].item()
 
 # %% ../nbs/04_thermometer.ipynb #5737318f
 def training_loop_autograd(
@@ -117,10 +119,11 @@ def training_loop_autograd(
     params:Tensor, # `w` and `b` to start from, floats, shape (2,); left as they are
     lr:float,      # learning rate, above 0
     epochs:int,    # steps at most, 1 or more
-)->tuple:          # final parameters, shape (2,), and history, shape (epochs done, 3): w, b and the loss there
-    """Descend on the mean squared error with PyTorch's gradients; stop at a loss that is not finite.
+)->tuple:          # final parameters, (2,), and history, (epochs done, 3): w, b, loss
+    """Descend with PyTorch's gradients; stop at a loss that is not finite.
 
-    Raises `ValueError` for parameters that are not two floats, a learning rate of 0 or less and no epochs."""
+    The loss is the mean squared error. Raises `ValueError` for parameters that are
+    not two floats, a learning rate of 0 or less and no epochs."""
     _check_loop(params, epochs)
     _check_lr(lr)
     params, history = params.detach().clone().requires_grad_(), []
@@ -137,16 +140,18 @@ def training_loop_autograd(
 def training_loop_optim(
     x:Tensor,      # inputs, shape (n,)
     y:Tensor,      # targets, shape (n,)
-    params:Tensor, # leaf tensor `w`, `b`, shape (2,), with `requires_grad`; changed in place
-    opt,           # an optimizer that holds `params`, for example `torch.optim.SGD([params], lr=1e-2)`
+    params:Tensor, # leaf tensor `w`, `b`, shape (2,), `requires_grad`; changed in place
+    opt,           # optimizer of `params`, as `torch.optim.SGD([params], lr=1e-2)`
     epochs:int,    # steps at most, 1 or more
-)->tuple:          # final parameters, shape (2,), and history, shape (epochs done, 3): w, b and the loss there
-    """Descend on the mean squared error with an optimizer; stop at a loss that is not finite.
+)->tuple:          # final parameters, (2,), and history, (epochs done, 3): w, b, loss
+    """Descend with an optimizer; stop at a loss that is not finite.
 
-    Raises `ValueError` for parameters that are not two floats or not held by `opt`, and no epochs."""
+    The loss is the mean squared error. Raises `ValueError` for parameters that are
+    not two floats or not held by `opt`, and no epochs."""
     _check_loop(params, epochs)
     if not any(p is params for group in opt.param_groups for p in group["params"]):
-        raise ValueError("opt must hold params itself, got an optimizer of other tensors")
+        raise ValueError("opt must hold params itself, "
+                         "got an optimizer of other tensors")
     history = []
     for epoch in range(epochs):
         loss = mse(linear_model(x, *params), y)
