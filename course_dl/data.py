@@ -308,7 +308,7 @@ class _Source:
     def _said(self)->Said:
         text = "embedded sample (1,797 digits); figures differ from the text"
         if self.real: text = f"{self.title} (real, from {self.source})"
-        return Said("Data", text, dict(real=self.real, source=self.source))
+        return Said("Data", text, dict(real=self.real, origin=self.source))
     def __repr__(self): return repr(self._said())
     def _repr_mimebundle_(self, include=None, exclude=None): return self._said()._repr_mimebundle_()
 

@@ -107,7 +107,7 @@ def test_download_then_cache(hosts, capsys):
     assert (first.source, second.source) == (hosts[0].name, "cache") and not hosts[1].asked
     assert repr(first) == f"Data: MNIST (real, from {hosts[0].name})"
     assert second._repr_mimebundle_() == {"text/plain": "Data: MNIST (real, from cache)",
-        "application/vnd.course-dl+json": dict(kind="Data", text="MNIST (real, from cache)", real=True, source="cache")}
+        "application/vnd.course-dl+json": dict(kind="Data", text="MNIST (real, from cache)", real=True, origin="cache")}
     sample = mnist_sample()
     assert sample.real and sample.source == hosts[0].name and mnist_sample().source == "cache"
     assert {f"mnist_sample/{path.relative_to(sample.path).as_posix()}": path.read_bytes()
