@@ -54,6 +54,7 @@ def add_lists(app, page, source):
 def linkcode_resolve(domain, info):
     "Where a symbol stands on GitHub; nothing, for a value."
     symbol = attrgetter(info["fullname"])(sys.modules[info["module"]])
+    if isinstance(symbol, property): symbol = symbol.fget
     try: line = inspect.getsourcelines(inspect.unwrap(symbol))[1]
     except TypeError: return None
     return f"{lesson.BLOB}/{info['module'].replace('.', '/')}.py#L{line}"
