@@ -13,6 +13,7 @@ from sphinx.project import Project
 from sphinx.transforms import SphinxTransform
 
 from course_dl._modidx import d as module_index
+from course_dl.core import said_type
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
@@ -50,7 +51,7 @@ def read(
         if "hide" in said or not cell.source: tags.append("remove-cell")
         cell.metadata.update(tags=tags, mystnb={"image": {"alt": said.get("fig-alt", "")}})
         for data in (output.data for output in cell.outputs if "data" in output):
-            data.pop("application/vnd.course-dl+json", None)  # for the runner
+            data.pop(said_type, None)  # for the runner
             if html := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', html)
     return nb
 

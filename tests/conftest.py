@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, module_name, read, run_python  # noqa: F401
+from helpers import CHECKS, NOTEBOOKS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
 

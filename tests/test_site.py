@@ -18,13 +18,13 @@ import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from conftest import CHECKS, LESSONS, ROOT, module_name, read
 from course_dl.student import lesson_exercises, solution_code
+from helpers import CHECKS, LESSONS, ROOT, module_name, read
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 SIDEBAR = SITE["website"]["sidebar"]["contents"]
 LISTED = [name for part in SIDEBAR for name in (part["contents"] if isinstance(part, dict) else [part])]
-PAGES = [re.sub(r"^\d+_", "", name).removesuffix(".ipynb") for name in LISTED]
+PAGES = [module_name(ROOT/"nbs"/name) for name in LISTED]
 ANSWERS = [f"checks/{path.stem}" for path in CHECKS]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
