@@ -192,11 +192,12 @@ def _deep_logits(answer, sizes):
     if not list(net.parameters()):
         raise Wrong("The module has no parameters, so nothing would be trained. Layers in a plain list are not "
                     "found: use `nn.ModuleList`.")
-    numbers = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for p in net.parameters(): p.copy_(torch.randn(p.shape, generator=numbers))
-        return {"shapes of the parameters": [list(p.shape) for p in net.parameters()],
-                "logits": net(torch.randn(6, sizes[0], generator=numbers))}
+    numbers = torch.Generator()
+    def normal(*shape): return torch.randn(shape, generator=numbers.manual_seed(sum(shape)))
+    with torch.no_grad(): # equal shapes get equal numbers, so that the order of the layers in the module is free
+        for p in net.parameters(): p.copy_(normal(*p.shape))
+        return {"shapes of the parameters": sorted(list(p.shape) for p in net.parameters()),
+                "logits": net(normal(6, sizes[0]))}
 
 class _Deep(nn.Module):
     "The wrong answers are variations of this one."
@@ -247,7 +248,7 @@ class _Named(nn.Module):
     def __init__(self, sizes):
         super().__init__()
         self.depth = len(sizes)-1
-        for i in range(self.depth): setattr(self, f"layer{i}", nn.Linear(sizes[i], sizes[i+1]))
+        for i in reversed(range(self.depth)): setattr(self, f"layer{i}", nn.Linear(sizes[i], sizes[i+1]))
     def forward(self, x):
         for i in range(self.depth): x = getattr(self, f"layer{i}")(x if i == 0 else x.clamp(min=0))
         return x
