@@ -22,7 +22,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial, singledispatch
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,18 +74,18 @@ class _Observed(NamedTuple):
 @contextlib.contextmanager
 def _quiet():
     "Catch prints and warnings, and let random numbers start anew; afterwards they go on as before."
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(0)
-    np.random.seed(0)
-    torch.default_generator.manual_seed(0)
+    python, numpy = random.getstate(), np.random.get_state()
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed, warnings.catch_warnings():
+        with (torch.random.fork_rng(devices=[]), warnings.catch_warnings(),
+              contextlib.redirect_stdout(io.StringIO()) as printed):
             warnings.simplefilter("ignore")
+            random.seed(0)
+            np.random.seed(0)
+            torch.default_generator.manual_seed(0)
             yield printed
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 def _parts(
     attempt, # a function, class or value
@@ -122,19 +122,13 @@ def _observe(
     return _Observed(result, [name for name in inputs if _changed(inputs[name], args[name])], printed.getvalue())
 
 # %% ../nbs/23_exercises.ipynb #55ae4a07
-def _numbers(
-    value, # a number, or a nested list of them
-)->str: # on one line
-    if isinstance(value, list): return "[" + ", ".join(map(_numbers, value)) + "]"
-    return str(value) if isinstance(value, bool) else f"{value:.4g}"
-
 def _show(
     value, # a result or an input
 )->str: # on one line
     "A value as a learner likes to read it."
-    if isinstance(value, Tensor) and value.numel() > 100:
-        return f"a tensor of shape {tuple(value.shape)} that starts with {_numbers(value.flatten()[:3].tolist())}"
-    if isinstance(value, Tensor): return f"tensor({_numbers(value.tolist())})"
+    if isinstance(value, Tensor):
+        if value.numel() <= 100: return f"tensor({_show(value.tolist())})"
+        return f"a tensor of shape {tuple(value.shape)} that starts with {_show(value.flatten()[:3].tolist())}"
     if type(value) in (list, tuple):
         ends = "[]" if isinstance(value, list) else "()"
         return ", ".join(map(_show, value)).join(ends)
@@ -156,7 +150,11 @@ def _difference(
     "Say in words how one result differs from another."
     if isinstance(expected, _Raised) or isinstance(got, _Raised): return _compare_errors(expected, got, words)
     if got is None and expected is not None: return "It returns nothing. Is there a `return`?"
-    return _compare(expected, got, tol)
+    if isinstance(expected, (dict, list, tuple)): return _compare_parts(expected, got, tol)
+    if isinstance(expected, (int, float, Tensor)) and not isinstance(expected, bool):
+        return _compare_numbers(expected, got, tol)
+    same = isinstance(got, (bool, str, type(expected))) and got == expected
+    return "" if same else f"Expected {_show(expected)}, got {_show(got)}."
 
 def _compare_errors(expected, got, words):
     "Where one of the two has stopped with an error."
@@ -167,37 +165,23 @@ def _compare_errors(expected, got, words):
     same = got.kind == expected.kind and (got.text == expected.text or not must_say_the_same)
     return "" if same else f"It must raise {expected.kind}, but raises {got.kind}: {got.text}{got.line}"
 
-@singledispatch
-def _compare(expected, got, tol):
-    "Strings, True and False, None, and all that has no function of its own."
-    same = isinstance(got, (bool, str, type(expected))) and got == expected
-    return "" if same else f"Expected {_show(expected)}, got {_show(got)}."
-
-_compare.register(bool, _compare.dispatch(object)) # which would otherwise count as a number
-
-@_compare.register
-def _compare_dicts(expected:dict, got, tol):
-    if not isinstance(got, dict): return f"Expected a dictionary, got {_kind(got)}."
-    if expected.keys() != got.keys():
-        return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
+def _compare_parts(expected, got, tol):
+    "Dictionaries, lists and tuples: as many parts, of the same names, and none that differs."
+    if isinstance(expected, dict):
+        if not isinstance(got, dict): return f"Expected a dictionary, got {_kind(got)}."
+        if expected.keys() != got.keys():
+            return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
+    else:
+        values = "1 value" if len(expected) == 1 else f"{len(expected)} values"
+        if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"Expected {values}, got {_kind(got)}."
+        if len(got) != len(expected): return f"Expected {values}, got {len(got)}."
+        expected, got = ({f"Value {i}": value for i, value in enumerate(parts)} for parts in (expected, got))
     for name, value in expected.items():
         if text := _difference(value, got[name], tol): return f"{name}: {text}"
     return ""
 
-@_compare.register(list)
-@_compare.register(tuple)
-def _compare_sequences(expected, got, tol):
-    values = "1 value" if len(expected) == 1 else f"{len(expected)} values"
-    if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"Expected {values}, got {_kind(got)}."
-    if len(got) != len(expected): return f"Expected {values}, got {len(got)}."
-    for i, (value, other) in enumerate(zip(expected, got)):
-        if text := _difference(value, other, tol): return f"Value {i}: {text}"
-    return ""
-
-@_compare.register(int)
-@_compare.register(float)
-@_compare.register(Tensor)
 def _compare_numbers(expected, got, tol):
+    "Numbers and tensors: the same shape, then the same values."
     is_tensor = isinstance(expected, Tensor)
     if is_tensor and expected.ndim and not isinstance(got, Tensor): return f"Expected a tensor, got {_kind(got)}."
     try: a, b = (torch.as_tensor(value).detach().cpu() for value in (expected, got))
@@ -210,20 +194,20 @@ def _compare_numbers(expected, got, tol):
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
 def _html(
-    text:str, # lines, with code between backticks, and lines of code that begin with two spaces
+    text:str, # lines of Markdown's simplest kind: code stands between backticks, or on a line of its own, indented
 )->str: # the same in HTML
-    lines = []
-    for line in html.escape(text, quote=False).splitlines():
-        code = re.sub(r"`([^`]+)`|\b((?:hint|check)\.\w+\([\w.]*\))", r"<code>\1\2</code>", line)
-        lines.append(f"&emsp;<code>{line.strip()}</code>" if line.startswith("  ") else code)
-    return "<br>".join(lines)
+    code = re.sub(r"`([^`]+)`|^( .*)$", r"<code>\1\2</code>", html.escape(text, quote=False), flags=re.M)
+    return f'<div style="white-space:pre-wrap">{code}</div>'
 
 class Hint(str):
     "A text that shows itself without quotes."
     def __repr__(self)->str: # the text
         return str(self)
 
-    def _repr_html_(self): return f"<div>{_html(self)}</div>"
+    def _repr_html_(self): return _html(self)
+
+_signs = {"right": "✓", "wrong": "✗", "not started": "○"}
+_colors = {"✓": "#1a7f37", "✗": "#b3261e", "○": "#57606a"}
 
 @dataclass
 class Verdict:
@@ -235,20 +219,13 @@ class Verdict:
     def __bool__(self)->bool: # whether the attempt is right
         return self.state == "right"
 
-    @property
-    def sign(self)->str: # ✓, ✗ or ○
-        "The state as a sign."
-        return {"right": "✓", "wrong": "✗", "not started": "○"}[self.state]
-
-    def __repr__(self)->str: # the sign, the name, the message, in short lines
-        lines = f"{self.sign} {self.name}: {self.message}".splitlines()
-        fill = partial(textwrap.fill, width=76, break_long_words=False, break_on_hyphens=False)
-        return "\n".join(fill(line, subsequent_indent=" "*4 if line.startswith(" ") else "") for line in lines)
+    def __repr__(self)->str: # the sign, the name, the message
+        return f"{_signs[self.state]} {self.name}: {self.message}"
 
     def _repr_html_(self):
-        color = {"right": "#1a7f37", "wrong": "#b3261e", "not started": "#57606a"}[self.state]
-        style = f"background:{color};color:#fff;border-radius:.3em;padding:.1em .5em"
-        return f'<div><span style="{style}">{self.sign} {self.name}</span> {_html(self.message)}</div>'
+        sign = _signs[self.state]
+        style = f"background:{_colors[sign]};color:#fff;border-radius:.3em;padding:.1em .5em"
+        return _html(repr(self)).replace(f"{sign} {self.name}:", f'<span style="{style}">{sign} {self.name}</span>', 1)
 
 # %% ../nbs/23_exercises.ipynb #45c5c66f
 def _blank(
@@ -360,11 +337,10 @@ class Exercise:
     def _judge(self, attempt):
         "Right, wrong or not started? And the first inputs that show a mistake, or how many showed none."
         if attempt is ...: return "not started", None
-        stop, n = time.monotonic() + self.seconds, 0
-        for inputs in self._tries:
+        stop = time.monotonic() + self.seconds
+        for n, inputs in enumerate(self._tries, start=1):
             if self._compare(self.reference, attempt, inputs):
                 return "not started" if _blank(attempt) else "wrong", inputs
-            n += 1
             if time.monotonic() > stop: break
         return "right", n
 
@@ -385,43 +361,39 @@ class Exercise:
                 return message
         return ""
 
-    def _explain(self, attempt, simplest):
+    def _explain(self, attempt, inputs):
         "The lines that tell a wrong attempt what is wrong."
-        difference, message = self._compare(self.reference, attempt, simplest), self._typical(attempt)
+        difference, message = self._compare(self.reference, attempt, inputs), self._typical(attempt)
         lines = [f"not yet. {message or difference}"]
-        if simplest: lines.append("The smallest input that shows it:")
-        lines += [f"  {name} = {_show(value)}" for name, value in simplest.items()]
-        if difference not in lines[0]: lines.append(difference)
-        return lines
+        if inputs: lines.append("The smallest input that shows it:")
+        lines += [f"  {name} = {_show(value)}" for name, value in inputs.items()]
+        return [*lines, difference] if difference not in lines[0] else lines
 
     def _verdict(self, attempt):
-        "The verdict, and what the attempt printed on the inputs that it shows."
+        "The state, what is said of it, and the inputs that this is about; None where it is about none."
         state, found = self._judge(attempt)
-        inputs = None
         if state == "right":
             inputs = self._tries[0]
-            lines = [f"right. It agrees with the reference on {found} inputs." if inputs else "right."]
-        elif state == "not started":
+            return state, [f"right. It agrees with the reference on {found} inputs." if inputs else "right."], inputs
+        if state == "not started":
             lines = [_left_blank(attempt), "Write your answer in place of the `...`, run that cell, then this one."]
-        elif text := _mistaken(self.reference, attempt): lines = [f"not yet. {text}"]
-        else:
-            inputs = self._simplest(attempt, found)
-            lines = self._explain(attempt, inputs)
-        if state != "right": lines.append(f"Stuck? hint.{self.name}()")
-        printed = "" if inputs is None else _observe(self.probe, attempt, inputs).printed
-        return Verdict(self.name, state, "\n".join(lines)), printed
+            return state, lines, None
+        if text := _mistaken(self.reference, attempt): return state, [f"not yet. {text}"], None
+        inputs = self._simplest(attempt, found)
+        return state, self._explain(attempt, inputs), inputs
 
     def check(self,
         *attempt, # the learner's answer
     )->Verdict: # right, wrong or not started, and why
         "Compare an attempt with the reference, on generated inputs where there are any; print what it prints."
         if len(attempt) != 1:
-            text = "nothing to check. Put the name of your answer between the brackets"
-            return Verdict(self.name, "not started", f"{text}: check.{self.name}(my_answer)")
-        try: verdict, printed = self._verdict(attempt[0])
+            text = f"nothing to check. Put the name of your answer between the brackets: `check.{self.name}(my_answer)`"
+            return Verdict(self.name, "not started", text)
+        try: state, lines, inputs = self._verdict(attempt[0])
         except KeyboardInterrupt: return Verdict(self.name, "wrong", "interrupted. Is there a loop that never ends?")
-        if printed: print(printed[:2000].rstrip())
-        return verdict
+        if state != "right": lines.append(f"Stuck? `hint.{self.name}()`")
+        if inputs is not None: print(_observe(self.probe, attempt[0], inputs).printed[:2000], end="")
+        return Verdict(self.name, state, "\n".join(lines))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.
@@ -435,9 +407,8 @@ class Exercise:
         for message, mistake in self.mistakes:
             state, inputs = self._judge(mistake)
             assert state == "wrong", f"{self.name}: a wrong answer is {state}; it must be told: {message}"
-            said = self._typical(mistake)
+            said, result = self._typical(mistake), _observe(self.probe, mistake, inputs).result
             if not message: # the probe says it
-                result = _observe(self.probe, mistake, inputs).result
                 raises = isinstance(result, _Raised) and result.kind == "Wrong"
                 assert raises, f"{self.name}: the probe says nothing to {mistake}"
                 said, message = said or result.text, result.text
@@ -455,19 +426,20 @@ class _Names:
         known = self._exercises.all
         if name not in known: raise AttributeError(f"no exercise called {name}; there are {', '.join(known)}")
         return partial(self._use, known[name])
-    def __repr__(self):
-        signs = [f"{self._exercises.sign(name)} {name}" for name in self._exercises.all]
-        return "\n".join([*signs, self._how.format(*self._exercises.all)])
-    def _repr_html_(self): return Hint(self)._repr_html_()
+    def __repr__(self): return f"{self._exercises}\n{self._how.format(*self._exercises.all)}"
+    def _repr_html_(self): return _html(repr(self))
 
 class Exercises:
     "The exercises of a lesson, with `check` and `hint` for its learners."
     def __init__(self,
         lesson:str, # its name, such as "similarity"
     ):
-        self.lesson, self.all, self._verdicts, self._given = lesson, {}, {}, {}
-        self.check = _Names(self, self._check, "Check an answer with check.{}(my_answer)")
-        self.hint = _Names(self, self._hint, "Ask with hint.{}()")
+        self.lesson, self.all, self._signs, self._given = lesson, {}, {}, {}
+        self.check = _Names(self, self._check, "Check an answer with `check.{}(my_answer)`")
+        self.hint = _Names(self, self._hint, "Ask with `hint.{}()`")
+
+    def __repr__(self)->str: # for each exercise the sign of what was said last, and its name
+        return "\n".join(f"{sign} {name}" for name, sign in self._signs.items())
 
     def add(self,
         name:str,  # as in `check.name`
@@ -476,28 +448,23 @@ class Exercises:
     )->Exercise: # the new exercise
         "Add an exercise; raises `ValueError` for a name that is taken."
         if name in self.all: raise ValueError(f"name must be new, got {name}")
-        self.all[name] = Exercise(name, reference, **kwargs)
+        self.all[name], self._signs[name], self._given[name] = Exercise(name, reference, **kwargs), "○", 0
         return self.all[name]
 
-    def sign(self,
-        name:str, # an exercise
-    )->str: # ✓, ✗ or ○
-        "What its check said last."
-        return self._verdicts[name].sign if name in self._verdicts else "○"
-
     def _check(self, exercise, *attempt):
-        verdict = self._verdicts[exercise.name] = exercise.check(*attempt)
+        verdict = exercise.check(*attempt)
+        self._signs[exercise.name] = str(verdict)[0]
         if verdict:
             names = list(self.all)
             later = names[names.index(exercise.name):] + names
-            left = [name for name in later if self.sign(name) != "✓"]
+            left = [name for name in later if self._signs[name] != "✓"]
             verdict.message += f"\nNext: {left[0]}" if left else "\nThat was the last exercise of this lesson."
         return verdict
 
     def _hint(self, exercise):
         hints = exercise.hints
         if not hints: return Hint(f"There is no hint for {exercise.name}.")
-        n = self._given[exercise.name] = min(self._given.get(exercise.name, 0)+1, len(hints))
+        n = self._given[exercise.name] = min(self._given[exercise.name]+1, len(hints))
         last = "\nThat was the last hint." if n == len(hints) else ""
         return Hint(f"Hint {n} of {len(hints)}: {hints[n-1]}{last}")
 
