@@ -93,8 +93,12 @@ def results_command(
     seeds:int=typer.Option(0, "--seeds", min=0, help="Measure again over this many seeds; 0 shows the last time."),
 ):
     "Show the table of claimed and measured figures, or measure it again."
-    from course_dl.results import results_table
-    typer.echo(results_table(seeds))
+    from course_dl.ledger import measure_claims, results_table
+    from course_dl.results import claims
+    if seeds:
+        try: measure_claims(claims, seeds, fresh=True)
+        except ValueError as e: _fail(str(e))
+    typer.echo(results_table(claims))
 
 # %% ../nbs/30_cli.ipynb #e9f566b3
 @app.command("student")
