@@ -162,9 +162,10 @@ def claim_rows(
                    note=claim.note)
         if claim.sampling: row["sampling"] = f"±{claim.sampling:.4f}"
         if row["verdict"] != "unmeasured":
-            middle, low, high = (f"{o:.{claim.digits+1}f}" for o in (mean(record["values"]), *new_run(record["values"])))
+            values = record["values"]
+            middle, low, high = (f"{o:.{claim.digits+1}f}" for o in (mean(values), *new_run(values)))
             row |= dict(measured=middle, new_run=f"[{low}, {high}]" if claim.random else "the same",
-                        seeds=str(len(record["values"])), **{key: record[key] for key in ("date", "torch", "device")})
+                        seeds=str(len(values)), **{key: record[key] for key in ("date", "torch", "device")})
             if record["torch"] != here: row["verdict"] += f" with torch {record['torch']}"
         rows.append(row)
     return rows

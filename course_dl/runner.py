@@ -9,7 +9,6 @@ __all__ = ['page_name', 'lesson_files', 'fold_cells', 'run_lesson', 'run_lessons
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 
 from .core import _write_whole, lessons_folder, said_type
@@ -163,31 +161,6 @@ def _remember(
         _write_whole(cache_folder()/"runs.json", json.dumps(_remembered() | {name: [state, said]}).encode())
 
 # %% ../nbs/31_runner.ipynb #10d48de7
-class _Teller:
-    "Says which lessons run and how far they are."
-    def __init__(self, total):
-        self.total, self.begun, self.screen, self.running = total, 0, sys.stdout.isatty(), {}
-
-    def say(self, line): print(f"\r\033[K{line}" if self.screen else line, flush=True)
-
-    def start(self, name):
-        self.begun += 1
-        self.running[name] = ""
-        if not self.screen: self.say(f"[{self.begun}/{self.total}] {name} ...")
-
-    def watch(self, name): # for `run_lesson`: called in the thread of a lesson
-        def at(done, cells): self.running[name] = f" {done}/{cells}"
-        return at
-
-    def show(self):
-        if not self.screen: return
-        line = f"[{self.begun}/{self.total}] " + ", ".join(name + at for name, at in self.running.items())
-        print("\r\033[K" + line[:shutil.get_terminal_size().columns-1], end="", flush=True)
-
-    def end(self, name, line):
-        self.running.pop(name)
-        self.say(line)
-
 def _end_all(
     futures, # what the threads are at
 )->None:
@@ -206,29 +179,34 @@ def run_lessons(
     jobs:int=0,       # how many at a time; 0 for one a core, 4 at most
 )->dict:              # the errors, by name; empty if all went well
     "Run notebooks, several at a time, and print a line for each. What went well is remembered."
-    cores = os.cpu_count() or 1
+    from rich.console import Console
+    cores, screen = os.cpu_count() or 1, Console(force_jupyter=False, force_terminal=sys.stdout.isatty())
     jobs = jobs or min(cores, 4)
     threads = 0 if "OMP_NUM_THREADS" in os.environ else max(1, cores//jobs)
     known, surroundings, errors = {} if store or again else _remembered(), _surroundings(), {}
     states = {path: _state(path, slow, surroundings) for path in files}
     unchanged = [path for path in files if known.get(page_name(path), [""])[0] == states[path]]
     for path in unchanged: print(f"{page_name(path):18}unchanged  {known[page_name(path)][1]}")
-    todo, tell, running = (path for path in files if path not in unchanged), _Teller(len(files)-len(unchanged)), {}
-    with ThreadPoolExecutor(jobs) as pool:
+    todo, total, running, at = [path for path in files if path not in unchanged], len(files)-len(unchanged), {}, {}
+    with ThreadPoolExecutor(jobs) as pool, screen.status("") as status: # a line at the bottom of a terminal
         try:
-            while True:
-                for path in islice(todo, jobs-len(running)):
-                    tell.start(name := page_name(path))
-                    running[pool.submit(run_lesson, path, slow, store, threads, tell.watch(name))] = path
-                if not running: return errors
+            while todo or running:
+                while todo and len(running) < jobs:
+                    path, name = todo[0], page_name(todo.pop(0))
+                    def watch(done, cells, name=name): at[name] = f" {done}/{cells}"
+                    running[pool.submit(run_lesson, path, slow, store, threads, watch)] = path
+                    at[name] = ""
+                    if not screen.is_terminal: print(f"[{total-len(todo)}/{total}] {name} ...", flush=True)
+                status.update(f"[{total-len(todo)}/{total}] " + ", ".join(name + cells for name, cells in at.items()))
                 for future in wait(running, timeout=.5, return_when=FIRST_COMPLETED).done:
                     path, done = running.pop(future), future.result()
                     name, error = done["name"], done["error"]
                     said = ("FAILED" if error else done["result"]) + (f"  [{done['data']}]" if done["data"] else "")
-                    tell.end(name, f"{name:18}{done['seconds']:7.1f} s  {said}")
+                    print(f"{name:18}{done['seconds']:7.1f} s  {said}", flush=True)
                     if error: errors[name] = error
                     else: _remember(name, states[path], said)
-                tell.show()
+                    del at[name]
+            return errors
         except BaseException:
             _end_all(running)
             raise
