@@ -14,6 +14,7 @@ from sphinx.transforms import SphinxTransform
 
 from course_dl._modidx import d as module_index
 from course_dl.core import said_type
+from course_dl.runner import page_name
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
@@ -30,7 +31,8 @@ class Pages(Project):
     "The page of a file has its name, without the number: nbs/03_sgd.ipynb is sgd, benchmarks/README.md is benchmarks."
     def path2doc(self, filename):
         name = super().path2doc(filename)
-        return name and re.sub(r"^(nbs|docs)/(\d+_)?|/README$", "", name).lower()
+        if filename.endswith(".ipynb"): return page_name(Path(filename))
+        return name and re.sub(r"^docs/|/README$", "", name).lower()
 
 
 def name_pages(app): app.project = app.env.project = Pages(app.srcdir, app.config.source_suffix)

@@ -11,17 +11,14 @@ from pathlib import Path
 
 import nbformat
 
+from course_dl.runner import page_name as module_name
+
 ROOT = Path(__file__).parent.parent
 SETTINGS = ConfigParser()
 SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
 SETTINGS = SETTINGS["DEFAULT"]
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 CHECKS = sorted((ROOT/"nbs/checks").glob("*.ipynb"))  # the answers, one notebook for each lesson
-
-
-def module_name(notebook): return re.sub(r"^\d+_", "", notebook.stem)
-
-
 LESSONS = [path for path in NOTEBOOKS if (ROOT/"nbs/checks"/f"{module_name(path)}.ipynb") in CHECKS]
 
 

@@ -216,7 +216,7 @@ def quarto(tmp_path_factory):
         shutil.copytree(ROOT/name, project/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for name in ("settings.ini", "_quarto.yml", "README.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(ROOT/name, project)
-    keep = {"index", "similarity", "results"}
+    keep = {"index", "similarity", "checks/similarity", "results"}
     for path in project.glob("nbs/**/*.ipynb"):
         if module_name(path) not in keep: path.unlink()
     stub = project.parent/"bin"/"quarto"

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_dl.runner import page_name
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("nbs", "course_dl", "tests", "docs", "tools", "benchmarks")
 OPERATORS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
@@ -144,7 +146,7 @@ def suspects(folder:Path, notebook:Path)->list:
     "Commands that may notice a mistake in this notebook, the likely ones first."
     test = "from nbdev.test import nbdev_test; nbdev_test"
     def run(path): return ["-c", f"{test}({str(path)!r}, n_workers=0)", str(path)]
-    name = re.sub(r"^\d+_", "", notebook.stem)
+    name = page_name(notebook)
     used = re.compile(rf"course_dl(\.| import .*){name}\b|from \.+{name}\b")
     def users(where, pattern):
         return [o for o in sorted((folder/where).glob(pattern)) if used.search(o.read_text(encoding="utf-8"))]
