@@ -136,22 +136,27 @@ def cache_folder(
     import pooch
     return Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl")).expanduser()
 
+def _files(folder:Path, dataset:_Dataset)->list:
+    "Path of each file of a data set in a folder, packed or not; none if none is there."
+    found = {file: [path for path in (Path(folder, Path(file).stem), Path(folder, file)) if os.path.isfile(path)]
+             for file in dataset.files}
+    lacking = [file for file, paths in found.items() if not paths]
+    if not lacking: return [paths[0] for paths in found.values()]
+    if len(lacking) == len(found): return []
+    raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
+
 def _find(name:str, read=_content)->tuple:
     "Where this machine has all files of a data set, and what `read` gives for each path and hash; or (None, None)."
-    dataset, mirror = _datasets[name], os.environ.get("COURSE_DL_DATA")
-    places = dict(cache=cache_folder()/dataset.folder, system=dataset.system)
+    dataset, mirror, places = _datasets[name], os.environ.get("COURSE_DL_DATA"), {}
     if mirror:
-        root = Path(mirror).expanduser()
-        if not root.is_dir(): raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder")
-        places = dict(COURSE_DL_DATA=root/dataset.folder) | places
+        places["COURSE_DL_DATA"] = Path(mirror).expanduser()/dataset.folder
+        if not Path(mirror).expanduser().is_dir():
+            raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder")
+    places["cache"] = cache_folder()/dataset.folder
+    if dataset.system: places["system"] = dataset.system
     for source, folder in places.items():
-        if not folder: continue
-        found = {file: [o for o in (Path(folder, Path(file).stem), Path(folder, file)) if os.path.isfile(o)]
-                 for file in dataset.files}
-        lacking = [file for file, paths in found.items() if not paths]
         try:
-            if not lacking: return source, [read(found[file][0], sha256) for file, sha256 in dataset.files.items()]
-            if len(lacking) < len(found): raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
+            if paths := _files(folder, dataset): return source, [*map(read, paths, dataset.files.values())]
         except DataError as e:
             if source == "COURSE_DL_DATA": raise DataError(f"COURSE_DL_DATA names a bad mirror: {e}") from None
     return None, None
@@ -208,15 +213,14 @@ def fetch_data(
 def _load(name:str)->tuple:
     "Where a data set was found, the web included, and the content of its files; or (\"embedded\", None)."
     source, contents = _find(name)
-    if source: return source, contents
     failed = cache_folder()/f"unreachable-{name}"
     asked_lately = os.path.exists(failed) and abs(time.time() - failed.stat().st_mtime) < _forget
-    if asked_lately or _offline(): return "embedded", None
+    if source or asked_lately or _offline(): return source or "embedded", contents
     try: return _download(name), _find(name)[1]
     except DataError as e:
         warnings.warn(f"{e}\n  No more attempts for an hour, except by fetch_data({name!r}).", stacklevel=3)
         with suppress(OSError): failed.touch()
-    return "embedded", None
+        return "embedded", None
 
 # %% ../nbs/01_data.ipynb #192ac610
 def read_images(
