@@ -49,15 +49,13 @@ def data_command(
     "Say where each data set lies; `--fetch` gets the missing ones."
     from course_dl.data import DataError, cache_folder, data_status, fetch_data
     errors, missing = [], False
-    try:
-        typer.echo(f"Cache: {cache_folder()}")
-        status = data_status()
+    typer.echo(f"Cache: {cache_folder()}")
+    try: status = data_status()
     except DataError as e: _fail(str(e))
     for data in status:
         source = data["source"]
-        if fetch and not source:
-            try: source = fetch_data(data["name"])
-            except DataError as e: errors.append(str(e))
+        try: source = fetch_data(data["name"]) if fetch and not source else source
+        except DataError as e: errors.append(str(e))
         missing = missing or not source
         found = f"real, from {source}" if source else "not on this machine; lessons use the embedded sample"
         typer.echo(f"{data['name']:15}{found}")
@@ -104,13 +102,12 @@ def results_command(
 @app.command("student")
 def student_command(
     folder:Path=typer.Argument(help="Where to write; made if missing."),
-    outputs:bool=typer.Option(False, "--outputs", help="Keep the outputs above the exercises."),
     force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
     from course_dl.student import write_student_copies
-    try: files = write_student_copies(folder, outputs, force, solutions)
+    try: files = write_student_copies(folder, force, solutions)
     except OSError as e: _fail(str(e))
     solved = f"; solved: {folder/'solutions'}" if solutions else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"

@@ -61,25 +61,23 @@ def _folded(title, text): return f"<details><summary>{title}</summary>\n\n{text}
 def student_copy(
     nb,                  # a lesson, as nbformat reads it
     solved:bool=False,   # paste the solutions into the stubs?
-    outputs:bool=False,  # keep the outputs of the cells above the exercises?
     solutions:bool=True, # keep the folded solutions?
 ): # the copy, a notebook
     "Make a learner's copy of a lesson: no directives, no hidden cells; hints and solutions folded."
     nb = copy.deepcopy(nb)
     parts, hints = lesson_exercises(nb), _hints(nb)
-    fresh = {part[cell] for part in parts for cell in ("stub", "check")}
     for part in parts:
         stub, below = nb.cells[part["stub"]], nb.cells[part["solution"]]
         if solved: stub.source = solution_code(below.source)
         if not solutions: below.source = _SOLUTION.sub("", below.source)
         folded = [_folded(f"Hint {i}", text) for i, text in enumerate(hints.get(part["name"], []), start=1)]
         below.source = ("".join(folded) + below.source).strip()
-    for i, cell in enumerate(nb.cells):
+    for cell in nb.cells:
         if cell.cell_type == "code":
             directives = re.findall(r"^#\|\s*(\w+)", cell.source, re.M)
             cell.source = "" if "hide" in directives else re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip()
             if "slow" in directives: cell.metadata.tags = [*cell.metadata.get("tags", []), "slow"]
-            if not outputs or i in fresh: cell.outputs, cell.execution_count = [], None
+            cell.outputs, cell.execution_count = [], None
         elif not solutions: cell.source = cell.source.replace("; the solution is folded below", "")
         cell.metadata.copied = {"cell": cell.id, "source": _digest(cell.source)}
     nb.cells = [cell for cell in nb.cells if cell.source]
@@ -122,7 +120,6 @@ def _write_copy(nb, path, force):
 
 def write_student_copies(
     folder:Path,         # where to write; made if missing
-    outputs:bool=False,  # keep the outputs?
     force:bool=False,    # write over what the learner wrote?
     solutions:bool=True, # with folded solutions, and solved copies in the folder `solutions`?
 )->list: # paths of the blank copies
@@ -138,7 +135,7 @@ def write_student_copies(
         if (source/"images").is_dir(): shutil.copytree(source/"images", place/"images", dirs_exist_ok=True)
         for path in files:
             nb = nbformat.read(path, as_version=4)
-            _write_copy(student_copy(nb, place != folder, outputs, solutions), place/path.name, force)
+            _write_copy(student_copy(nb, place != folder, solutions), place/path.name, force)
     return [folder/path.name for path in files]
 
 # %% ../nbs/32_student.ipynb #88fea36f
