@@ -196,8 +196,9 @@ def _compare_numbers(expected, got, tol):
 def _html(
     text:str, # lines of Markdown's simplest kind: code stands between backticks, or on a line of its own, indented
 )->str: # the same in HTML
-    code = re.sub(r"`([^`]+)`|^( .*)$", r"<code>\1\2</code>", html.escape(text, quote=False), flags=re.M)
-    return f'<div style="white-space:pre-wrap">{code}</div>'
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    text = re.sub(r"^ +(.*)$", r"&emsp;<code>\1</code>", text, flags=re.M)
+    return "<div>" + text.replace("\n", "<br>") + "</div>"
 
 class Hint(str):
     "A text that shows itself without quotes."
@@ -244,7 +245,7 @@ def _left_blank(
 )->str: # how far it is, in words
     blank = [f"`{name}`" for name, part in _parts(attempt).items() if _blank(part)]
     if len(blank) == len(_parts(attempt)): return "not started."
-    return f"not finished: {' and '.join(blank)} {'holds' if len(blank) == 1 else 'hold'} nothing yet."
+    return f"not finished: there is nothing yet in {' and '.join(blank)}."
 
 def _mistaken(
     reference, # a right answer
@@ -488,10 +489,8 @@ def need_labels(
     ax, # Matplotlib axes
 )->None:
     "Raise `Wrong` unless both axes say what they show."
-    missing = [name for name, text in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())) if not text]
-    if not missing: return
-    say = "axis shows. Label it" if len(missing) == 1 else "axis show. Label them"
-    raise Wrong(f"A reader cannot tell what the {' and the '.join(missing)} {say}, with a unit if there is one.")
+    missing = [axis for axis, text in (("the x axis", ax.get_xlabel()), ("the y axis", ax.get_ylabel())) if not text]
+    if missing: raise Wrong(f"Label {' and '.join(missing)}, so that a reader can tell what is shown, and in which unit.")
 
 def drawn(
     *lines,   # pairs of x and y
