@@ -71,12 +71,12 @@ def _texts(
 def fold_cells(
     nb, # a notebook, as nbformat reads it; changed
 )->None:
-    "Fold the code of cells tagged `proof` or `setup` in JupyterLab and Colab, and unfold that of all others."
+    "Fold the code of cells tagged `proof`, `setup` or `plot` in JupyterLab and Colab, and unfold that of all others."
     for cell in nb.cells:
         if cell.cell_type != "code": continue
         jupyter = {key: value for key, value in cell.metadata.pop("jupyter", {}).items() if key != "source_hidden"}
         cell.metadata.pop("cellView", None)
-        if {"proof", "setup"} & set(cell.metadata.get("tags", [])):
+        if {"proof", "setup", "plot"} & set(cell.metadata.get("tags", [])):
             jupyter["source_hidden"] = True
             cell.metadata["cellView"] = "form"
         if jupyter: cell.metadata["jupyter"] = jupyter

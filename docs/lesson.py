@@ -2,6 +2,7 @@
 import ast
 import posixpath
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -19,7 +20,7 @@ from course_dl.runner import page_name
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
-FOLDED = {"proof": "✓ checked", "setup": "Set-up"}  # cells with these tags are a line that opens
+FOLDED = {"proof": "✓ checked", "setup": "Set-up", "plot": "How this is drawn"}  # what opens a cell with such a tag
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 DIRECTIVE = re.compile(r"^#\|[ \t]*([\w-]+):?[ \t]*(.*)\n?", re.M)
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
@@ -55,7 +56,18 @@ def read(
         for data in (output.data for output in cell.outputs if "data" in output):
             data.pop(said_type, None)  # for the runner
             if html := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', html)
+    nb.cells = [cell for cell in nb.cells if "remove-cell" not in cell.metadata.get("tags", [])]
+    for before, cell in reversed([*pairwise(nb.cells)]):
+        both = {"proof", "setup"}.intersection(before.metadata.get("tags", []), cell.metadata.get("tags", []))
+        if both: join(before, cell), nb.cells.remove(cell)
     return nb
+
+
+def join(cell, after):
+    "Folded cells in a row are one line."
+    cell.source += f"\n\n{after.source}"
+    cell.outputs += after.outputs
+    cell.metadata["tags"] = [*dict.fromkeys([*cell.metadata["tags"], *after.metadata["tags"]])]
 
 
 def around(node, kinds):
@@ -130,5 +142,7 @@ class Page(SphinxTransform):
             label, links = "Spoilers:", [self.to(f"/checks/{answers[1]}", text, "std", "doc")]
         if links: cell.insert(1, nodes.paragraph("", f"{label} ", *links, classes=["cell-links"]))
         for tag in FOLDED.keys() & set(tags):
+            shown = [child for child in cell if tag == "plot" and "cell_output" in child["classes"]]
+            end = cell.index(shown[0]) if shown else len(cell)
+            cell.insert(end, nodes.raw("", "</details>", format="html"))
             cell.insert(0, nodes.raw("", f'<details class="{tag}"><summary>{FOLDED[tag]}</summary>', format="html"))
-            cell.append(nodes.raw("", "</details>", format="html"))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from importlib import import_module
-from itertools import pairwise
+from itertools import groupby, pairwise
 from operator import attrgetter
 from urllib.parse import unquote
 
@@ -159,9 +159,10 @@ def test_what_a_cell_defines_can_be_linked_to_and_leads_to_the_api(site, soups):
 
 
 def test_proofs_are_folded(site, soups):
-    tagged = [cell.metadata.get("tags", []) for name in LISTED for cell in read(ROOT/"nbs"/name).cells]
+    cells = [cell for name in LISTED for cell in read(ROOT/"nbs"/name).cells if not cell.source.startswith("#| hide")]
+    in_a_row = [proof for proof, _ in groupby("proof" in cell.metadata.get("tags", []) for cell in cells)]
     folds = [fold for page in PAGES for fold in soups[site/f"{page}.html"].select("details.proof")]
-    assert len(folds) == sum("proof" in tags for tags in tagged) > 50
+    assert len(folds) == sum(in_a_row) > 50  # those in a row are one
     assert all(fold.summary.text == "✓ checked" and fold.select_one("pre") for fold in folds)
     assert not any(fold.has_attr("open") for fold in folds)
 
@@ -356,6 +357,13 @@ def test_a_line_of_code_holds_88_characters(tab, site):
     first.evaluate("pre => { pre.textContent = '#'.repeat(120) }")
     assert first.evaluate("pre => pre.scrollWidth > pre.clientWidth")
     assert tab.locator(".bd-sidebar-secondary").is_visible()
+
+
+def test_the_code_of_a_picture_is_folded_and_the_picture_is_not(site, soups):
+    folds = [fold for page in PAGES for fold in soups[site/f"{page}.html"].select("details.plot")]
+    assert folds
+    for fold in folds: assert fold.select_one("pre") and not fold.select_one("img")
+    assert all(fold.find_parent("div", class_="cell").select_one("img, video, figure, table") for fold in folds)
 
 
 def test_a_proof_opens_by_key_and_in_print(tab, site):
