@@ -145,7 +145,7 @@ def _rates(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 8]
     if not lines: raise Wrong("No curve has eight points or more. Try twenty rates.")
     for x, y in lines:
-        if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.22:
+        if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.215:
             raise Wrong("Along x there must be learning rates from 0.001, which is too small, to 0.3, which is too "
                         f"large; yours go from {x.min():g} to {x.max():g}.")
         if not y.isfinite().all() or (y <= 0).any():
