@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
+from course_dl.classifier import threes_and_sevens
 from course_dl.cnn import Bfloat16, FashionCNN, Flips, evaluate, fit, he_start, small_net
 from course_dl.core import default_device, seed_everything
 from course_dl.data import fashion_mnist, mnist_sample
 from course_dl.datasets import TensorLoader
-from course_dl.sgd import threes_and_sevens
 from runner import markdown
 
 

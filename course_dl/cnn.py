@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import nn, Tensor
 from torch.optim.lr_scheduler import LRScheduler
-from .sgd import train_epoch
+from .classifier import train_epoch
 
 # %% ../nbs/10_cnn.ipynb #5a237b60
 def conv2d_by_hand(
