@@ -93,7 +93,8 @@ def _filled(targets, n_classes, smoothing):
     return out
 
 @ex.also
-def _from_rows(targets, n_classes, smoothing): return torch.eye(n_classes)[targets].lerp(torch.tensor(1/n_classes), smoothing)
+def _from_rows(targets, n_classes, smoothing):
+    return torch.eye(n_classes)[targets].lerp(torch.tensor(1/n_classes), smoothing)
 
 @ex.also
 def _listed(targets, n_classes, smoothing):
@@ -106,8 +107,9 @@ def _fading(ax):
     if len(lines) < 2: raise Wrong(f"A comparison needs two lines of ten layers or more; yours has {len(lines)}.")
     if any((y <= 0).any() for _, y in lines): raise Wrong("A standard deviation is above 0; one of yours is not.")
     kept = [y[-1]/y[0] for _, y in lines]
-    if min(kept) > 1e-3: raise Wrong("With PyTorch's start the signal should fade to less than a thousandth. Is there a "
-                                     "ReLU behind each layer, and no bias in it?")
+    if min(kept) > 1e-3:
+        raise Wrong("With PyTorch's start the signal should fade to less than a thousandth. Is there a ReLU behind "
+                    "each layer, and no bias in it?")
     if max(kept) < 0.1: raise Wrong("Both signals fade. Draw the weights of one line with `nn.init.kaiming_normal_`.")
     if ax.get_yscale() != "log": raise Wrong("On a linear axis all but the first few look like 0. Use `ax.semilogy`.")
     need_labels(ax)
