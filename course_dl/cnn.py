@@ -90,8 +90,8 @@ def fit(
     epochs:int,                 # passes over the training data, 1 or more
     sched:LRScheduler=None,     # built on `opt`, moved after every step; or none
     progress:bool=False,        # whether to show a progress bar
-)->list:                        # for each epoch a dictionary of its number, losses, accuracy
-    """Train, and validate after each epoch: `epoch`, `train_loss`, `valid_loss`, `accuracy`.
+)->list:                        # a dictionary for each epoch: number, losses, accuracy
+    """Train; note `epoch`, `train_loss`, `valid_loss` and `accuracy` after each epoch.
 
     Stops before a step whose loss is not finite, with NaN as last `train_loss`. Raises
     `ValueError` for no batch, fewer than one epoch, another optimizer's scheduler."""
