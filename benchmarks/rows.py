@@ -14,10 +14,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_dl.classifier import calc_grad
-from course_dl.cnn import Bfloat16, FashionCNN, small_net
+from course_dl.cnn import FashionCNN
 from course_dl.core import seed_everything
 from course_dl.data import digit_images, fashion_mnist, mnist_sample, read_images
 from course_dl.datasets import TensorLoader
+from course_dl.deeper import Bfloat16, small_net
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
 from course_dl.sgd import mse
