@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from .core import seed_everything
 from .data import mnist_sample
-from .sgd import bce_loss, deep_net, threes_and_sevens
+from .classifier import bce_loss, deep_net, threes_and_sevens
 
 # %% ../nbs/12_distributed.ipynb #f7f7f8c8
 def launch(
