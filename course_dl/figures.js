@@ -102,8 +102,8 @@ export function center(strokes) {
   const scale = (20 - 2*pen - 1)/Math.max(x[1]-x[0], y[1]-y[0], 4);
   const boxed = strokes.map(stroke => stroke.map(
     p => [14 + (p[0] - (x[0]+x[1])/2)*scale, 14 + (p[1] - (y[0]+y[1])/2)*scale]));
-  const image = rasterize(boxed), ink = sum([...image]);
-  const middle = [i => i%28, i => Math.floor(i/28)].map(at => sum([...image].map((v, i) => v*(at(i)+0.5)))/ink);
+  const image = rasterize(boxed), ink = sum(image);
+  const middle = [i => i%28, i => Math.floor(i/28)].map(at => sum(image.map((v, i) => v*(at(i)+0.5)))/ink);
   return moved(boxed, 14.5 - middle[0], 14.5 - middle[1]);
 }
 
@@ -131,14 +131,16 @@ export function forward(weights, name, x) {
   const layers = Object.keys(weights).filter(key => key.startsWith(name + ".") && key.endsWith(".weight"));
   layers.sort((a, b) => parseInt(a.split(".")[1]) - parseInt(b.split(".")[1]));
   layers.forEach((key, k) => {
-    const {shape: [rows, columns], values} = weights[key], out = Array.from(weights[key.replace("weight", "bias")].values);
-    for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[r] += values[r*columns+c]*x[c];
+    const {shape: [rows, columns], values} = weights[key];
+    const out = Array.from(weights[key.replace("weight", "bias")].values);
+    const inked = Array.from(x.keys()).filter(c => x[c]);
+    for (let r = 0; r < rows; r++) for (const c of inked) out[r] += values[r*columns+c]*x[c];
     x = k < layers.length-1 ? out.map(v => Math.max(v, 0)) : out;
   });
   return x;
 }
 
-export function l1(image, values) { return mean([...image].map((v, i) => Math.abs(v - values[i]))); }
+export function l1(image, values) { return sum(image.map((v, i) => Math.abs(v - values[i])))/image.length; }
 
 // A network for points in the plane, with any number of hidden ReLU units and one logit; with none, a perceptron.
 // Its parameters are one list: for each unit two weights and a bias, then the output's weights and its bias.
@@ -197,7 +199,7 @@ const look = `
 .cdl .frame { fill: none; stroke: currentColor; opacity: .6; }
 .cdl .grid { stroke: currentColor; opacity: .13; }
 .cdl .faint { stroke: currentColor; opacity: .4; fill: none; }
-.cdl .handle { cursor: grab; outline: none; touch-action: none; }
+.cdl .handle { cursor: grab; outline: none; }
 .cdl .handle .reach { fill: transparent; }
 .cdl .handle .knob { stroke: #fff; stroke-width: 1.5; }
 .cdl .handle:focus-visible .reach { stroke: currentColor; stroke-width: 2; }
@@ -247,24 +249,25 @@ const digits = v => fixed(v, Math.abs(v) >= 100 ? 0 : Math.abs(v) >= 10 ? 1 : 2)
 // Axes in an SVG of 360 by 300: `X`, `Y` from data to pixels, `at` back; what is drawn goes into `layer`, cut off.
 let plots = 0;
 function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
-  const box = {left: 46, right: 350, top: 10, bottom: 258}, id = `cdl-${++plots}`, back = s("g"), layer = s("g");
+  const box = {left: 46, right: 346, top: 10, bottom: 258}, id = `cdl-${++plots}`, back = s("g"), layer = s("g");
   const svg = s("svg", {viewBox: "0 0 360 300", role: "group", "aria-label": label},
-    s("defs", {}, s("clipPath", {id}, s("rect", {x: box.left, y: box.top, width: 304, height: 248}))), back,
+    s("defs", {}, s("clipPath", {id}, s("rect", {x: box.left, y: box.top, width: 300, height: 248}))), back,
     s("g", {"clip-path": `url(#${id})`}, layer));
   const front = s("g");
   svg.append(front);
   const self = {svg, layer, front, box, x, y};
   const level = v => logY ? Math.log10(Math.max(v, 1e-300)) : v;
-  self.X = v => box.left + (v-self.x[0])/(self.x[1]-self.x[0])*304;
+  self.X = v => box.left + (v-self.x[0])/(self.x[1]-self.x[0])*300;
   self.Y = v => box.bottom - (level(v)-level(self.y[0]))/(level(self.y[1])-level(self.y[0]))*248;
   self.at = event => {
     const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-    return [self.x[0] + (p.x-box.left)/304*(self.x[1]-self.x[0]), self.y[0] + (box.bottom-p.y)/248*(self.y[1]-self.y[0])];
+    return [self.x[0] + (p.x-box.left)/300*(self.x[1]-self.x[0]),
+            self.y[0] + (box.bottom-p.y)/248*(self.y[1]-self.y[0])];
   };
   self.path = points => points.map(([px, py], i) => `${i ? "L" : "M"}${self.X(px).toFixed(1)} ${self.Y(py).toFixed(1)}`)
     .join("");
   self.axes = () => {
-    const marks = logY ? logTicks(self.y) : niceTicks(self.y, ticks[1]);
+    const marks = logY ? logTicks(self.y) : ticks[1] ? niceTicks(self.y, ticks[1]) : [];
     back.replaceChildren(
       ...niceTicks(self.x, ticks[0]).flatMap(v => [
         s("line", {class: "grid", x1: self.X(v), x2: self.X(v), y1: box.top, y2: box.bottom}),
@@ -273,7 +276,7 @@ function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
         s("line", {class: "grid", y1: self.Y(v), y2: self.Y(v), x1: box.left, x2: box.right}),
         s("text", {x: 41, y: self.Y(v) + 4, "text-anchor": "end"}, tickText(v))]),
       s("path", {class: "frame", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}`}),
-      s("text", {x: 198, y: 293, "text-anchor": "middle"}, xlabel),
+      s("text", {x: 196, y: 293, "text-anchor": "middle"}, xlabel),
       s("text", {transform: "translate(11 134) rotate(-90)", "text-anchor": "middle"}, ylabel));
   };
   self.axes();
@@ -297,24 +300,30 @@ const tickText = v => (Math.abs(v) >= 1e4 ? v.toExponential(0).replace("e+", "e"
   .replace("-", "−");
 
 // A knob on a plot, for mouse, touch and keys; to a screen reader a slider.
-function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy", size = 7}) {
+function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy", size = 7, square = false}) {
+  const mark = {class: "knob", fill: color};
   const knob = s("g", {class: "handle", tabindex: 0, role: "slider", "aria-label": name},
-    s("circle", {class: "reach", r: 16}), s("circle", {class: "knob", r: size, fill: color}));
+    s("circle", {class: "reach", r: Math.min(16, 2*size + 2)}), square ?
+    s("rect", {...mark, x: -size, y: -size, width: 2*size, height: 2*size}) : s("circle", {...mark, r: size}));
   const [first] = keys, [low, high] = space[first];
-  let offset = null;
+  let offset = null, last = null;
+  const follow = event => {
+    if (!offset || (event.clientX === last.clientX && event.clientY === last.clientY)) return;
+    last = event;
+    move(space.at(event).map((v, k) => snap(v + offset[k], grid[k])));
+  };
   knob.addEventListener("pointerdown", event => {
     const from = space.at(event), here = at();
-    offset = [here[0]-from[0], here[1]-from[1]];
+    [offset, last] = [[here[0]-from[0], here[1]-from[1]], event];
     knob.setPointerCapture(event.pointerId);
     knob.focus({preventScroll: true});
     event.preventDefault();
     event.stopPropagation();
   });
-  knob.addEventListener("pointermove", event => {
-    if (!offset) return;
-    move(space.at(event).map((v, k) => snap(v + offset[k], grid[k])));
-  });
-  for (const end of ["pointerup", "pointercancel"]) knob.addEventListener(end, () => { offset = null; });
+  knob.addEventListener("touchstart", event => event.preventDefault(), {passive: false});  // the page stays
+  knob.addEventListener("pointermove", follow);
+  knob.addEventListener("pointerup", event => { follow(event); offset = null; });
+  knob.addEventListener("pointercancel", () => { offset = null; });
   knob.addEventListener("keydown", event => {
     const step = event.shiftKey ? 10 : 1, here = at();
     const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
@@ -328,7 +337,8 @@ function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy
   return {knob, draw() {
     const [px, py] = at(), inside = space.X(px) >= space.box.left - 1 && space.X(px) <= space.box.right + 1
       && space.Y(py) >= space.box.top - 1 && space.Y(py) <= space.box.bottom + 1;
-    const x = clamp(space.X(px), space.box.left, space.box.right), y = clamp(space.Y(py), space.box.top, space.box.bottom);
+    const x = clamp(space.X(px), space.box.left, space.box.right);
+    const y = clamp(space.Y(py), space.box.top, space.box.bottom);
     knob.setAttribute("transform", `translate(${x} ${y})`);
     knob.setAttribute("opacity", inside ? 1 : 0.45);
     const now = first === "x" ? px : py;
@@ -376,16 +386,21 @@ const star = (x, y) => s("path", {transform: `translate(${x} ${y})`, fill: color
     return `${i ? "L" : "M"}${(r*Math.sin(t)).toFixed(1)} ${(-r*Math.cos(t)).toFixed(1)}`;
   }).join("") + "Z"});
 
-function paint(canvas, values, color) {  // values 28 by 28; `color` gives red, green, blue
+function paint(canvas, values, color) {  // values 28 by 28; `color` writes red, green, blue and opacity
   const context = canvas.getContext("2d"), picture = context.createImageData(28, 28);
-  values.forEach((v, i) => picture.data.set([...color(v), 255], 4*i));
+  values.forEach((v, i) => color(v, picture.data, 4*i));
   context.putImageData(picture, 0, 0);
 }
 
-const inkColor = v => Array(3).fill(Math.round(255*(1-v)));
-const signedColor = v => {  // red speaks for, blue against
-  const t = clamp(Math.abs(v), 0, 1), end = v > 0 ? [178, 24, 43] : [33, 102, 172];
-  return end.map(c => Math.round(255 + (c-255)*t));
+const inkColor = (v, out, at) => {
+  out[at] = out[at+1] = out[at+2] = 255*(1-v);
+  out[at+3] = 255;
+};
+const red = [178, 24, 43], blue = [33, 102, 172];
+const signedColor = (v, out, at) => {  // red speaks for, blue against
+  const t = Math.min(Math.abs(v), 1), end = v > 0 ? red : blue;
+  for (let k = 0; k < 3; k++) out[at+k] = 255 + (end[k]-255)*t;
+  out[at+3] = 255;
 };
 
 // What a figure works with: its state, where to draw, and a clock that stops when told or when motion is unwelcome.
@@ -417,7 +432,7 @@ class Desk {
 
 function oneKnob(desk) {
   const left = plot({x: [-1, 7], y: [0, 17], xlabel: "w", ylabel: "loss", label: "The loss over one knob"});
-  const right = plot({x: [0, 20], y: [1e-3, 1e3], logY: true, xlabel: "step", ylabel: "loss",
+  const right = plot({x: [-0.5, 20.5], y: [1e-3, 1e3], logY: true, xlabel: "step", ylabel: "loss",
                       label: "The loss after each step"});
   const step = () => {
     const {curve, w, lr, trail} = desk.state, next = oneStep(curve, w, lr);
@@ -426,7 +441,8 @@ function oneKnob(desk) {
     return trail.length < 19;
   };
   const ball = handle(left, {
-    name: "The knob w", keys: "x", grid: [0.05, 1], at: () => [desk.state.w, curves[desk.state.curve].loss(desk.state.w)],
+    name: "The knob w", keys: "x", grid: [0.05, 1],
+    at: () => [desk.state.w, curves[desk.state.curve].loss(desk.state.w)],
     move: ([w]) => desk.move({w: clamp(w, -1, 7), trail: []}),
     say: () => `w ${fixed(desk.state.w)}, loss ${digits(curves[desk.state.curve].loss(desk.state.w))}`});
   const curve = choice("Loss", Object.fromEntries(Object.entries(curves).map(([key, o]) => [key, o.name])),
@@ -441,7 +457,7 @@ function oneKnob(desk) {
     Object.assign(right, {y: log});
     right.axes();
     const line = Array.from({length: 161}, (_, i) => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, w];
-    const reach = 1.3/Math.hypot(1, slope(w)*8/17), ends = [w-reach, w+reach].map(v => [v, loss(w) + slope(w)*(v-w)]);
+    const reach = 1.8/Math.hypot(1, slope(w)*8/17), ends = [w-reach, w+reach].map(v => [v, loss(w) + slope(w)*(v-w)]);
     const [from, to] = [left.X(clamp(w, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
     left.layer.replaceChildren(
       s("path", {d: left.path(line), fill: "none", stroke: colors[0], "stroke-width": 2}),
@@ -451,7 +467,8 @@ function oneKnob(desk) {
                  d: `M${from} ${left.Y(loss(w))}V250M${to} ${left.Y(loss(next))}V250`}),
       s("path", {stroke: colors[1], "stroke-width": 2, fill: "none",
                  d: `M${from} 250H${to}` + (Math.abs(to-from) > 8 ? `m${-tip} -4l${tip} 4l${-tip} 4` : "")}),
-      s("circle", {cx: left.X(next), cy: left.Y(loss(next)), r: 6, fill: "none", stroke: colors[1], "stroke-width": 2}));
+      s("circle", {cx: left.X(next), cy: left.Y(loss(next)), r: 6, fill: "none", stroke: colors[1],
+                   "stroke-width": 2}));
     const shown = seen.map((v, i) => [i, clamp(loss(v), log[0], log[1])]);
     right.layer.replaceChildren(s("path", {d: right.path(shown), fill: "none", stroke: colors[1], "stroke-width": 1.6}),
       ...shown.map(([i, v]) => s("circle", {cx: right.X(i), cy: right.Y(v), r: 3.5, fill: colors[1]})));
@@ -466,14 +483,16 @@ function oneKnob(desk) {
         size > 1 ? "it grows, and the knob flies away." : size > 0.995 ? "it jumps from side to side for ever." :
         factor < 0 ? "from side to side, nearer each time." : "nearer each time.");
     }
-    desk.say.textContent = `Slope ${digits(slope(w))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: w goes from `
-      + `${digits(w)} to ${digits(next)}, the loss from ${digits(loss(w))} to ${digits(loss(next))}.${more}${gone}`;
+    desk.say.textContent = `Slope ${digits(slope(w))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: `
+      + `w goes from ${digits(w)} to ${digits(next)}, the loss from ${digits(loss(w))} `
+      + `to ${digits(loss(next))}.${more}${gone}`;
   };
 }
 
 function lineMap(desk) {
   const plane = plot({x: [0, 1], y: [-3.2, 0.8], xlabel: "x", ylabel: "y", label: "Points and a line"});
-  const map = plot({x: [-2.5, 3.5], y: [-3.6, 1.4], xlabel: "slope w", ylabel: "offset b", label: "The map of all lines"});
+  const map = plot({x: [-2.5, 3.5], y: [-3.6, 1.4], xlabel: "slope w", ylabel: "offset b",
+                    label: "The map of all lines"});
   const words = () => `slope ${fixed(desk.state.w)}, offset ${fixed(desk.state.b)}, loss `
     + fixed(lineLoss(desk.state.points, [desk.state.w, desk.state.b]), 3);
   const place = (w, b) => desk.move({w: snap(clamp(w, -2.5, 3.5), 1e-4), b: snap(clamp(b, -3.6, 1.4), 1e-4), walk: []});
@@ -488,7 +507,8 @@ function lineMap(desk) {
     move: ([, y]) => end ? place(y - desk.state.b, desk.state.b) : place(desk.state.b + desk.state.w - y, y)}));
   const ball = handle(map, {name: "The line, as a place on the map", grid: [0.05, 0.05], say: words,
     at: () => [desk.state.w, desk.state.b], move: ([w, b]) => place(w, b)});
-  const rate = slider("Learning rate", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v), oninput: lr => desk.move({lr})});
+  const rate = slider("Learning rate", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v),
+    oninput: lr => desk.move({lr})});
   const method = choice("Steps by", {all: "all points", momentum: "all points, with momentum 0.9",
     batches: "batches of 2 points"}, value => desk.move({method: value}));
   const release = () => {
@@ -532,9 +552,10 @@ function lineMap(desk) {
   };
 }
 
+export const readings = [[35.7, 0.5], [55.9, 14], [58.2, 15], [81.9, 28], [56.3, 11], [48.9, 8], [33.9, 3], [21.8, -4],
+                         [48.4, 6], [60.4, 13], [68.4, 21]];
+
 function twoScales(desk) {
-  const readings = [[35.7, 0.5], [55.9, 14], [58.2, 15], [81.9, 28], [56.3, 11], [48.9, 8], [33.9, 3], [21.8, -4],
-                    [48.4, 6], [60.4, 13], [68.4, 21]];
   const x = readings.map(p => p[0]), middle = mean(x), spread = Math.sqrt(sum(x.map(v => (v-middle)**2))/(x.length-1));
   const scales = {
     raw: {name: "as they are", change: v => v, x: [0, 1.2], y: [-25, 8], grid: [0.01, 0.5]},
@@ -545,9 +566,10 @@ function twoScales(desk) {
     points[key] = readings.map(([v, y]) => [change(v), y]);
     shapes[key] = bowl(points[key]);
   }
-  const map = plot({x: [0, 1.2], y: [-25, 8], xlabel: "slope w", ylabel: "offset b", label: "The loss over both knobs"});
-  const bars = plot({x: [-1.6, 1.6], y: [0, 2], xlabel: "factor of a step, 1 − curvature·lr", ylabel: "", ticks: [6, 0.5],
-                     label: "What a step does to the distance along each direction"});
+  const map = plot({x: [0, 1.2], y: [-25, 8], xlabel: "slope w", ylabel: "offset b",
+                    label: "The loss over both knobs"});
+  const bars = plot({x: [-1.6, 1.6], y: [0, 2], xlabel: "factor of a step, 1 − curvature·lr", ylabel: "",
+                     ticks: [6, 0], label: "What a step does to the distance along each direction"});
   const rateOf = ({inputs, part}) => part*2/shapes[inputs].curvatures[1];
   const grid = [1, 1];
   const ball = handle(map, {name: "The ball", grid, at: () => [desk.state.w, desk.state.b],
@@ -556,8 +578,8 @@ function twoScales(desk) {
       + digits(lineLoss(points[desk.state.inputs], [desk.state.w, desk.state.b]))});
   const inputs = choice("Readings", Object.fromEntries(Object.entries(scales).map(([key, o]) => [key, o.name])),
     value => desk.move({inputs: value, w: 1, b: 0, walk: []}));
-  const part = slider("Learning rate, of the limit", {min: 0.02, max: 1.1, step: 0.02, text: v => `${Math.round(100*v)} %`,
-    oninput: value => desk.move({part: value})});
+  const part = slider("Learning rate, of the limit", {min: 0.02, max: 1.1, step: 0.02,
+    text: v => `${Math.round(100*v)} %`, oninput: value => desk.move({part: value})});
   const release = () => {
     const {inputs: key, w, b, walk} = desk.state, all = [...readings.keys()];
     const found = walkLine(points[key], walk[0] ?? [w, b], rateOf(desk.state), 0, Array(200).fill(all));
@@ -585,7 +607,7 @@ function twoScales(desk) {
       ...walk.slice(0, -1).map(p => s("circle", {cx: map.X(p[0]), cy: map.Y(p[1]), r: 2.2, fill: colors[1]})));
     bars.layer.replaceChildren(
       s("rect", {x: bars.X(-1), y: 10, width: bars.X(1)-bars.X(-1), height: 248, fill: colors[2], opacity: 0.13}),
-      s("path", {class: "frame", d: `M${bars.X(0)} 10V258`}),
+      s("path", {class: "grid", d: `M${bars.X(0)} 10V258`}),
       ...factors.flatMap((factor, i) => {
         const y = bars.Y(1.45 - 0.9*i), to = bars.X(clamp(factor, -1.6, 1.6)), zero = bars.X(0);
         return [s("rect", {x: Math.min(zero, to), y: y-14, width: Math.max(Math.abs(to-zero), 1), height: 28,
@@ -598,10 +620,111 @@ function twoScales(desk) {
     part.draw(share);
     const steps = Math.log(0.5)/Math.log(Math.abs(factors[0])), slow = Math.abs(factors[0]) < 1 ?
       steps < 1.5 ? "one step or less" : `${fixed(steps, 0)} steps` : "no number of steps";
-    desk.say.textContent = `Learning rate ${lr.toPrecision(3)}. w ${digits(w)}, b ${digits(b)}: loss ${digits(loss)}, at the `
-      + `star ${fixed(shape.low)}. ` + (walk.length > 1 ? `${walk.length-1} steps. ` : "")
+    desk.say.textContent = `Learning rate ${lr.toPrecision(3)}. w ${digits(w)}, b ${digits(b)}: loss ${digits(loss)}, `
+      + `at the star ${fixed(shape.low)}. ` + (walk.length > 1 ? `${walk.length-1} steps. ` : "")
       + (share > 1 ? "Along the stiff direction every step overshoots by more than it mends." :
          `Along the soft direction ${slow} halve${steps < 1.5 ? "s" : ""} the distance.`);
+  };
+}
+
+// Two or four clouds of points [x, y, class], as the lesson draws them.
+export function clouds(four) {
+  const random = dice(four ? 5 : 6), noise = () => Math.sqrt(-2*Math.log(1-random()))*Math.cos(2*Math.PI*random());
+  const centers = four ? [[-3, -3, 0], [-3, 3, 1], [3, 3, 0], [3, -3, 1]] : [[-1.5, -2, 0], [1.5, 2, 1]];
+  return Array.from({length: 24}, (_, i) => centers[i%centers.length]).map(
+    ([x, y, label]) => [snap(clamp(x + noise(), -4.8, 4.8), 0.1), snap(clamp(y + noise(), -4.8, 4.8), 0.1), label]);
+}
+
+function movePoints(desk) {
+  const plane = plot({x: [-5, 5], y: [-5, 5], xlabel: "x₁", ylabel: "x₂", label: "Points of two classes"});
+  const curve = plot({x: [0, 300], y: [0, 1], xlabel: "step", ylabel: "loss", label: "The loss while it trains"});
+  const shade = document.createElement("canvas"), picture = s("image", {x: 46, y: 10, width: 300, height: 248,
+    preserveAspectRatio: "none"});
+  Object.assign(shade, {width: 50, height: 40});
+  const netOf = ({net, hidden, seed}) => net.length === (hidden ? 4*hidden + 1 : 3) ? net : netStart(hidden, seed);
+  const restart = {net: [], losses: []};
+  const setPoints = (points, more = {}) => desk.move({points, losses: [], ...more});
+  let dots = [];
+  const makeDots = points => {
+    const kept = points.map(p => p[2]).join();
+    if (dots.kept === kept) return;
+    for (const o of dots) o.knob.remove();
+    dots = points.map((point, i) => handle(plane, {
+      name: `Point ${i+1}, class ${point[2]}`, grid: [0.1, 0.1], color: colors[point[2]], size: 5,
+      square: point[2] === 1, at: () => desk.state.points[i],
+      move: ([x, y]) => setPoints(desk.state.points.map(
+        (p, k) => k === i ? [clamp(x, -5, 5), clamp(y, -5, 5), p[2]] : p)),
+      say: () => `${fixed(desk.state.points[i][0], 1)}, ${fixed(desk.state.points[i][1], 1)}`}));
+    dots.forEach(({knob}, i) => {
+      const take = () => setPoints(desk.state.points.filter((_, k) => k !== i));
+      knob.addEventListener("keydown", event => { if (["Delete", "Backspace"].includes(event.key)) take(); });
+      knob.addEventListener("pointerdown", () => { if (chosen.value === "away") take(); });
+    });
+    dots.kept = kept;
+  };
+  const label = choice("A click", {0: "adds ● of class 0", 1: "adds ■ of class 1", away: "takes a point away",
+    off: "does nothing"}, () => {});
+  const chosen = label.node.querySelector("select"), add = (x, y) => setPoints(
+    [...desk.state.points, [snap(clamp(x, -5, 5), 0.1), snap(clamp(y, -5, 5), 0.1), +chosen.value]]);
+  plane.svg.addEventListener("pointerdown", event => {
+    const [x, y] = plane.at(event);
+    if (chosen.value in [0, 1] && Math.abs(x) <= 5 && Math.abs(y) <= 5) add(x, y);
+  });
+  const units = slider("Hidden units", {min: 0, max: 8, step: 1, text: String,
+    oninput: hidden => desk.move({hidden, ...restart})});
+  const train = () => {
+    const {hidden, points} = desk.state, memory = {};
+    let net = netOf(desk.state), losses = [], step = 0;
+    if (!points.length) return;
+    desk.play(() => {
+      for (let k = 0; k < 5; k++, step++) {
+        const {loss, slope} = netGradient(net, hidden, points);
+        if (step%5 === 0) losses = [...losses, +loss.toFixed(4)];
+        net = adam(net, slope, 0.05, memory);
+      }
+      desk.put({net, losses});
+      return step < 300;
+    }, 25);
+  };
+  const text = h("textarea", {rows: 4, "aria-label": "Points, one a line: x, y and class", onchange: () => {
+    const points = text.value.split("\n").map(line => line.trim().split(/[\s,;]+/).map(Number)).filter(
+      p => p.length === 3 && p.every(Number.isFinite) && p[2] in [0, 1]);
+    setPoints(points.map(([x, y, kind]) => [clamp(x, -5, 5), clamp(y, -5, 5), kind]), restart);
+  }});
+  desk.show([plane.svg, curve.svg], [units.node, button("Train", train),
+    button("Other start", () => desk.move({seed: desk.state.seed + 1, ...restart})),
+    button("Four clouds", () => setPoints(clouds(true), restart)),
+    button("Two clouds", () => setPoints(clouds(false), restart)),
+    button("No points", () => setPoints([], restart)), label.node]);
+  desk.root.append(h("details", {}, h("summary", {}, "The points as text, to copy or replace"), text));
+  return () => {
+    const {points, hidden, losses} = desk.state, net = netOf(desk.state), context = shade.getContext("2d");
+    const pixels = context.createImageData(50, 40);
+    for (let i = 0; i < 2000; i++) {
+      const sure = 1/(1 + Math.exp(-netLogit(net, hidden, -5 + (i%50 + 0.5)/5, 5 - (Math.floor(i/50) + 0.5)/4)));
+      pixels.data.set(sure < 0.5 ? [0, 114, 178] : [213, 94, 0], 4*i);
+      pixels.data[4*i+3] = 150*Math.abs(2*sure-1);
+    }
+    context.putImageData(pixels, 0, 0);
+    picture.setAttribute("href", shade.toDataURL());
+    const edges = Array.from({length: hidden || 1}, (_, k) => {
+      const [a, b, c] = net.slice(3*k, 3*k+3), size = Math.hypot(a, b) || 1;
+      const foot = [-a*c/size**2, -b*c/size**2], way = [-b/size*20, a/size*20];
+      return s("path", {class: "faint", "stroke-dasharray": hidden ? "4 4" : "none",
+                        d: plane.path([-1, 1].map(side => [foot[0] + side*way[0], foot[1] + side*way[1]]))});
+    });
+    plane.layer.replaceChildren(picture, ...edges);
+    makeDots(points);
+    for (const o of dots) o.draw();
+    const shown = losses.map((v, i) => [5*i, Math.min(v, 1)]);
+    curve.layer.replaceChildren(s("path", {d: curve.path(shown), fill: "none", stroke: colors[0], "stroke-width": 2}));
+    units.draw(hidden);
+    if (document.activeElement !== text) text.value = points.map(p => p.join(" ")).join("\n");
+    const right = points.filter(([x, y, kind]) => (netLogit(net, hidden, x, y) > 0 ? 1 : 0) === kind).length;
+    const units_ = hidden ? `${hidden} hidden unit${hidden > 1 ? "s, a dashed line for each" : ", the dashed line"}` :
+      "No hidden unit: one straight line";
+    desk.say.textContent = points.length ? `${units_}. ${right} of ${points.length} points are on their side; `
+      + `the loss is ${fixed(netGradient(net, hidden, points).loss, 3)}.` : `${units_}. Click to add points.`;
   };
 }
 
@@ -615,7 +738,7 @@ function drawDigit(desk) {
   const weights = Object.assign({}, ...Object.values(desk.model.get("weights")).map(readWeights)), {state} = desk;
   const deep = "deep.0.weight" in weights, ideals = ["mean3", "mean7"].map(name => weights[name].values);
   const line = weights["linear.0.weight"].values, strongest = Math.max(...line.map(Math.abs));
-  const square = (label, extra = {}) => h("canvas", {width: 28, height: 28, role: "img", "aria-label": label, ...extra});
+  const square = label => h("canvas", {width: 28, height: 28, role: "img", "aria-label": label});
   const pad = h("canvas", {width: 280, height: 280, class: "pad", tabindex: 0, role: "application", "aria-label":
     "Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it."});
   const pictures = {seen: square("What the models see"), ideal: square("What it differs from the nearer average"),
@@ -625,7 +748,8 @@ function drawDigit(desk) {
   const cells = Object.fromEntries(Object.keys(rows).map(key => [key, [h("td"), h("td")]]));
   const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
     key => h("figure", {}, pictures[key], captions[key]))),
-    h("table", {}, ...Object.entries(rows).map(([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
+    h("table", {}, ...Object.entries(rows).map(
+      ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
 
   let cursor = null, down = false;  // of the pen that keys move
   const where = event => {
@@ -662,8 +786,8 @@ function drawDigit(desk) {
 
   const use = strokes => desk.move({strokes});
   const box = h("input", {type: "checkbox", onchange: () => desk.move({centered: box.checked})});
-  const shifts = ["right", "down"].map((way, k) => slider(`Move ${way}`, {min: -8, max: 8, step: 1, text: v => fixed(v, 0),
-    oninput: v => desk.move({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
+  const shifts = ["right", "down"].map((way, k) => slider(`Move ${way}`, {min: -8, max: 8, step: 1,
+    text: v => fixed(v, 0), oninput: v => desk.move({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
   desk.show([pad, side], [button("Clear", () => desk.move({strokes: [], shift: [0, 0]})),
     button("A 3", () => use(samples.three)), button("A 7", () => use(samples.seven)),
     h("label", {}, box, "center it, as MNIST does"), ...shifts.map(o => o.node)]);
@@ -673,7 +797,7 @@ function drawDigit(desk) {
     const {strokes, centered, shift} = desk.state, context = pad.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, 280, 280);
-    Object.assign(context, {lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#222", fillStyle: "#222"});
+    Object.assign(context, {lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#222"});
     for (const stroke of moved(strokes, ...shift)) {
       context.beginPath();
       stroke.forEach(([px, py]) => context.lineTo(10*px, 10*py + 0.01));
@@ -697,10 +821,10 @@ function drawDigit(desk) {
       return;
     }
     const {image, far, logits} = judged, near = far[0] < far[1] ? 0 : 1;
-    paint(pictures.seen, [...image], inkColor);
-    paint(pictures.ideal, [...image].map((v, i) => v - ideals[near][i]), signedColor);
-    paint(pictures.votes, [...image].map((v, i) => 1.5*v*line[i]/strongest), signedColor);
-    captions.seen.textContent = "what they see";
+    paint(pictures.seen, image, inkColor);
+    paint(pictures.ideal, image.map((v, i) => v - ideals[near][i]), signedColor);
+    paint(pictures.votes, image.map((v, i) => 1.5*v*line[i]/strongest), signedColor);
+    captions.seen.textContent = "what the models see";
     captions.ideal.textContent = `minus the average ${near ? 7 : 3}`;
     captions.votes.textContent = "weights × ink: red for 3, blue for 7";
     const says = {averages: far[0] < far[1] ? 3 : 7};
@@ -729,7 +853,8 @@ export function judge(weights, strokes, centered, shift) {
 
 const allFigures = {
   render({model, el}) {
-    const figure = {"one-step": oneKnob, "line-map": lineMap, "two-scales": twoScales, "draw": drawDigit}[model.get("kind")];
+    const figure = {"one-step": oneKnob, "line-map": lineMap, "two-scales": twoScales, "draw": drawDigit,
+                    "points": movePoints}[model.get("kind")];
     const root = h("div", {class: "cdl"}), desk = new Desk(model, root);
     el.replaceChildren(h("style", {}, look), root);
     const draw = figure(desk);

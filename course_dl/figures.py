@@ -78,7 +78,6 @@ def about_weights(
 
 # %% ../nbs/35_figures.ipynb #b9b13b47
 def _trained(name, seed, data): # tensors by name, and an accuracy for each model
-    import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -191,6 +190,21 @@ def _still_draw(axs, state):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
 
+def _still_points(axs, state):
+    points, net, n = np.array(state["points"]).reshape(-1, 3), state["net"], state["hidden"]
+    across, up = np.meshgrid(np.linspace(-5, 5, 101), np.linspace(-5, 5, 101))
+    if net:
+        units = [net[3*k]*across + net[3*k+1]*up + net[3*k+2] for k in range(n or 1)]
+        logit = sum(net[3*n+k]*np.maximum(unit, 0) for k, unit in enumerate(units)) + net[4*n] if n else units[0]
+        axs[0].contourf(across, up, 1/(1+np.exp(-logit)), np.linspace(0, 1, 11), cmap="RdBu_r", alpha=.4)
+        for unit in units: axs[0].contour(across, up, unit, [0], colors="gray", linestyles="--", linewidths=1)
+    for label, marker in enumerate("os"):
+        of_class = points[points[:, 2] == label]
+        axs[0].plot(of_class[:, 0], of_class[:, 1], marker, color=f"C{label}")
+    axs[0].set(xlabel="$x_1$", ylabel="$x_2$", xlim=(-5, 5), ylim=(-5, 5))
+    axs[1].plot(5*np.arange(len(state["losses"])), state["losses"])
+    axs[1].set(xlabel="step", ylabel="loss", xlim=(0, 300), ylim=(0, 1))
+
 # %% ../nbs/35_figures.ipynb #67bc43ab
 @dataclass
 class _Kind:
@@ -205,14 +219,20 @@ _points = [[.05, -1.6], [.15, -2.1], [.25, -1.35], [.35, -1.75], [.45, -1.15], [
            [.85, -.7], [.95, -1.1]]
 _three = [[8.5, 7], [11, 5], [14.5, 4.6], [17.5, 6], [18, 8.6], [16.5, 11.2], [13, 12.6], [16.5, 13.6], [19, 16],
           [19, 19], [17, 21.8], [13.5, 23], [10, 22.4], [8, 20.6]]
+_clouds = [[-2.8, -3.5, 0], [-3.4, 1.5, 1], [3.3, 2.9, 0], [4.5, -3.3, 1], [-3.5, -3.3, 0], [-2.2, 3.5, 1],
+           [3.6, 4.1, 0], [3.7, -3.8, 1], [-2, -3.6, 0], [-2.5, 4.2, 1], [3.4, 3.9, 0], [1.7, -2.8, 1],
+           [-1.6, -4.3, 0], [-2.3, 3.3, 1], [2.7, 4.8, 0], [3, -3.5, 1], [-2.6, -4.6, 0], [-2.3, 3, 1],
+           [2.5, 3.8, 0], [1.3, -3.7, 1], [-2, -3.8, 0], [-3, 4.1, 1], [2.8, 1.9, 0], [3.8, -2.2, 1]]
 _kinds = {
-    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (540, 840),
+    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (545, 890),
                   ("three-seven", "three-seven-deep"), 3),
-    "one-step": _Kind(dict(curve="bowl", w=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step, (470, 790)),
+    "one-step": _Kind(dict(curve="bowl", w=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
+                      (470, 790)),
     "two-scales": _Kind(dict(inputs="raw", part=.3, w=1., b=0., walk=[]),
                         dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (470, 790)),
     "line-map": _Kind(dict(w=-1., b=0., points=_points, lr=.3, method="all", walk=[]),
                       dict(method=["all", "momentum", "batches"]), _still_line_map, (470, 790)),
+    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (540, 880)),
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4
@@ -285,7 +305,7 @@ def _moving(
     return Figure
 
 def figure(
-    kind:str,     # "draw", "one-step", "two-scales" or "line-map"
+    kind:str,     # "draw", "one-step", "two-scales", "line-map" or "points"
     weights=None, # for "draw", its files: "three-seven", and "three-seven-deep" unless that is left out
     **state,      # where it starts; what is not named starts as usual
 ): # a widget with `state`, to be read and set; where anywidget is missing, a still

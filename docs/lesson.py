@@ -52,11 +52,12 @@ def show_figures(
             if not (figure := data.pop(figure_type, None)): continue
             files |= figure["weights"]
             alt = html.escape(dict(DIRECTIVE.findall(cell.source)).get("fig-alt", ""), quote=True)
+            said = json.dumps(figure).replace("<", r"\u003c")
             wide, narrow = _kinds[figure["kind"]].heights
             data["text/html"] = (
                 f'<figure data-figure="{figure["kind"]}" style="--wide: {wide}px; --narrow: {narrow}px"><div>'
                 f'<img alt="{alt}" src="data:image/png;base64,{data.pop("image/png").strip()}">'
-                f'<script type="application/json">{json.dumps(figure).replace("<", "\\u003c")}</script></div></figure>')
+                f'<script type="application/json">{said}</script></div></figure>')
             found = data
     if found is None: return
     for name in files:
