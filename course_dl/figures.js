@@ -220,7 +220,6 @@ const look = `
   border: 1px solid color-mix(in srgb, currentColor 45%, transparent); box-sizing: border-box; }
 .cdl canvas.pad { cursor: crosshair; touch-action: none; }
 .cdl .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: 13px; line-height: 1.3; }
-.cdl .pictures figure { margin: 0; }
 .cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; font-variant-numeric: tabular-nums; }
 .cdl :is(th, td) { text-align: left; padding: .2rem .4rem .2rem 0; font-weight: 400; background: none; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
@@ -406,13 +405,13 @@ const signedColor = (v, out, at) => {  // red speaks for, blue against
 // What a figure works with: its state, where to draw, and a clock that stops when told or when motion is unwelcome.
 class Desk {
   constructor(model, root) {
-    Object.assign(this, {model, root, timer: null, saving: null});
+    Object.assign(this, {model, root, timer: null});
     this.say = h("p", {class: "say", "aria-live": "polite"});
   }
   get state() { return this.model.get("state"); }
   put(patch) {
     this.model.set("state", {...this.state, ...patch});
-    this.saving ??= setTimeout(() => { this.saving = null; this.model.save_changes(); }, 60);
+    this.model.save_changes();  // at once: the echo of an older state would take back what is not sent yet
   }
   move(patch) { this.stop(); this.put(patch); }
   show(panels, controls) {
@@ -743,11 +742,11 @@ function drawDigit(desk) {
     "Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it."});
   const pictures = {seen: square("What the models see"), ideal: square("What it differs from the nearer average"),
                     votes: square("Weights times ink")};
-  const captions = Object.fromEntries(Object.keys(pictures).map(key => [key, h("figcaption")]));
+  const captions = Object.fromEntries(Object.keys(pictures).map(key => [key, h("div")]));
   const rows = {averages: "nearer average", linear: "linear model", ...(deep ? {deep: "deep network"} : {})};
   const cells = Object.fromEntries(Object.keys(rows).map(key => [key, [h("td"), h("td")]]));
   const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
-    key => h("figure", {}, pictures[key], captions[key]))),
+    key => h("div", {}, pictures[key], captions[key]))),
     h("table", {}, ...Object.entries(rows).map(
       ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
 

@@ -224,7 +224,7 @@ _clouds = [[-2.8, -3.5, 0], [-3.4, 1.5, 1], [3.3, 2.9, 0], [4.5, -3.3, 1], [-3.5
            [-1.6, -4.3, 0], [-2.3, 3.3, 1], [2.7, 4.8, 0], [3, -3.5, 1], [-2.6, -4.6, 0], [-2.3, 3, 1],
            [2.5, 3.8, 0], [1.3, -3.7, 1], [-2, -3.8, 0], [-3, 4.1, 1], [2.8, 1.9, 0], [3.8, -2.2, 1]]
 _kinds = {
-    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (545, 890),
+    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (525, 875),
                   ("three-seven", "three-seven-deep"), 3),
     "one-step": _Kind(dict(curve="bowl", w=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
                       (470, 790)),
@@ -232,7 +232,7 @@ _kinds = {
                         dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (470, 790)),
     "line-map": _Kind(dict(w=-1., b=0., points=_points, lr=.3, method="all", walk=[]),
                       dict(method=["all", "momentum", "batches"]), _still_line_map, (470, 790)),
-    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (540, 880)),
+    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (505, 830)),
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4
@@ -261,12 +261,15 @@ class _Pictured:
     def still(self)->bytes:
         "A picture of the state, PNG."
         import matplotlib.pyplot as plt
+        from PIL import Image
         kind, file = _kinds[self.kind], io.BytesIO()
         with plt.rc_context():
             plot_style()
             fig, axs = plt.subplots(1, kind.panels, figsize=(7.6, 3.2))
             kind.still(axs, self.state)
-            fig.savefig(file, format="png", metadata=dict(Software=None))
+            fig.canvas.draw()
+            picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert("RGB").quantize(48)
+            picture.save(file, "PNG", optimize=True) # a third of the size that matplotlib writes
             plt.close(fig)
         return file.getvalue()
 
@@ -289,7 +292,8 @@ def _moving(
 
     class Figure(_Pictured, anywidget.AnyWidget):
         _esm = figures_file.read_text(encoding="utf-8")
-        kind, state, weights = Unicode().tag(sync=True), Dict().tag(sync=True), Dict().tag(sync=True)
+        kind, weights = Unicode().tag(sync=True), Dict().tag(sync=True)
+        state = Dict().tag(sync=True, echo_update=False) # an echo could overtake the next move of a hand
 
         def __init__(self, kind, files, state):
             self.files = files

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from nbformat.v4 import new_code_cell, new_output
 
 from course_dl import figures
 from course_dl.data import mnist_sample
@@ -246,14 +248,22 @@ def test_notebooks_store_stills_and_no_widgets():
             assert figures._checked(kept["kind"], figures._kinds[kept["kind"]].start, kept["state"]), path
 
 
-# In a page: the figures of their notebook, as the site shows them.
+def test_without_anywidget_there_is_the_still_and_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    for kind in figures._kinds:
+        shown = figures.figure(kind)._repr_mimebundle_()
+        assert set(shown) == {"text/plain", "image/png", figures.figure_type}
+        assert capsys.readouterr().out == "This figure stands still. To move it: pip install anywidget\n"
+
+
+# In a page: every figure, as the site shows it.
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    nb = read(PAGE)
-    show_figures(nb.cells)
-    outputs = [output for cell in nb.cells for output in cell.get("outputs", [])]
-    shown = "".join(o.data["text/html"] for o in outputs if "data-figure" in o.get("data", {}).get("text/html", ""))
+    cells = [new_code_cell("#| fig-alt: A still.", outputs=[new_output("display_data", figures.figure(kind)._stored())])
+             for kind in figures._kinds]
+    show_figures(cells)
+    shown = "".join(cell.outputs[0].data["text/html"] for cell in cells)
     css = (ROOT/"docs/_static/site.css").read_text(encoding="utf-8")
     path = tmp_path_factory.mktemp("figures")/"page.html"
     path.write_text("<!doctype html><html lang=en><meta charset=utf-8><title>Figures</title>"
