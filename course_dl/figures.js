@@ -9,13 +9,13 @@ const mean = list => sum(list)/list.length;
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const snap = (v, grid) => +(Math.round(v/grid)*grid).toFixed(6);
 
-export const curves = {  // of one knob: loss and slope, and what part of them to show
-  bowl: {name: "one bowl", loss: w => (w-3)**2, slope: w => 2*(w-3), y: [0, 17], log: [1e-3, 1e3]},
-  valleys: {name: "two valleys", loss: w => ((w-1)*(w-5))**2/8 + (7-w)/2, slope: w => (w-1)*(w-5)*(w-3)/2 - 1/2,
-            y: [0, 17], log: [0.5, 50]},
+export const curves = {  // of one knob: loss and slope, and where to show the loss after each step
+  bowl: {name: "the lesson's bowl", loss: a => ((a-3)**2 + (2*a-5)**2)/2, slope: a => 5*a - 13, log: [0.05, 5e3]},
+  valleys: {name: "two valleys", loss: a => ((a-1)*(a-5))**2/6 + (7-a)/2, slope: a => 2*(a-1)*(a-5)*(a-3)/3 - 1/2,
+            log: [0.5, 5e3]},
 };
 
-export function oneStep(curve, w, lr) { return w - lr*curves[curve].slope(w); }
+export function oneStep(curve, a, lr) { return a - lr*curves[curve].slope(a); }
 
 // A line w·x + b and its mean squared error on points [x, y].
 export function lineLoss(points, [w, b]) { return mean(points.map(([x, y]) => (w*x + b - y)**2)); }
@@ -430,40 +430,41 @@ class Desk {
 // ---- Figures ----
 
 function oneKnob(desk) {
-  const left = plot({x: [-1, 7], y: [0, 17], xlabel: "w", ylabel: "loss", label: "The loss over one knob"});
-  const right = plot({x: [-0.5, 20.5], y: [1e-3, 1e3], logY: true, xlabel: "step", ylabel: "loss",
+  const left = plot({x: [-1, 6.2], y: [0, 33], xlabel: "a", ylabel: "loss", label: "The loss over one knob"});
+  const right = plot({x: [-0.5, 20.5], y: [0.05, 5e3], logY: true, xlabel: "step", ylabel: "loss",
                       label: "The loss after each step"});
   const step = () => {
-    const {curve, w, lr, trail} = desk.state, next = oneStep(curve, w, lr);
+    const {curve, a, lr, trail} = desk.state, next = oneStep(curve, a, lr);
     if (trail.length >= 20 || Math.abs(next) > 1e12) return false;
-    desk.put({trail: [...trail, w], w: next});
+    desk.put({trail: [...trail, a], a: next});
     return trail.length < 19;
   };
+  const again = () => desk.move({a: desk.state.trail[0] ?? desk.state.a, trail: []});
   const ball = handle(left, {
-    name: "The knob w", keys: "x", grid: [0.05, 1],
-    at: () => [desk.state.w, curves[desk.state.curve].loss(desk.state.w)],
-    move: ([w]) => desk.move({w: clamp(w, -1, 7), trail: []}),
-    say: () => `w ${fixed(desk.state.w)}, loss ${digits(curves[desk.state.curve].loss(desk.state.w))}`});
+    name: "The knob a", keys: "x", grid: [0.05, 1],
+    at: () => [desk.state.a, curves[desk.state.curve].loss(desk.state.a)],
+    move: ([a]) => desk.move({a: clamp(a, -1, 6.2), trail: []}),
+    say: () => `a ${fixed(desk.state.a)}, loss ${digits(curves[desk.state.curve].loss(desk.state.a))}`});
   const curve = choice("Loss", Object.fromEntries(Object.entries(curves).map(([key, o]) => [key, o.name])),
     value => desk.move({curve: value, trail: []}));
-  const rate = slider("Learning rate", {min: 0.01, max: 1.2, step: 0.01, text: v => fixed(v),
+  const rate = slider("Learning rate", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v),
     oninput: lr => desk.move({lr})});
   desk.show([left.svg, right.svg], [rate.node, button("Step", () => { desk.stop(); step(); }),
-    button("20 steps", () => { desk.put({trail: []}); desk.play(step, 110); }),
-    button("Start again", () => desk.move({w: desk.state.trail[0] ?? desk.state.w, trail: []})), curve.node]);
+    button("20 steps", () => { again(); desk.play(step, 110); }),
+    button("Start again", again), curve.node]);
   return () => {
-    const {curve: name, w, lr, trail} = desk.state, {loss, slope, y, log} = curves[name], next = oneStep(name, w, lr);
+    const {curve: name, a, lr, trail} = desk.state, {loss, slope, log} = curves[name], next = oneStep(name, a, lr);
     Object.assign(right, {y: log});
     right.axes();
-    const line = Array.from({length: 161}, (_, i) => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, w];
-    const reach = 1.8/Math.hypot(1, slope(w)*8/17), ends = [w-reach, w+reach].map(v => [v, loss(w) + slope(w)*(v-w)]);
-    const [from, to] = [left.X(clamp(w, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
+    const line = Array.from({length: 145}, (_, i) => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, a];
+    const reach = 1.6/Math.hypot(1, slope(a)*7.2/33), ends = [a-reach, a+reach].map(v => [v, loss(a) + slope(a)*(v-a)]);
+    const [from, to] = [left.X(clamp(a, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
     left.layer.replaceChildren(
       s("path", {d: left.path(line), fill: "none", stroke: colors[0], "stroke-width": 2}),
       s("path", {d: left.path(ends), stroke: colors[1], "stroke-width": 2}),
       ...trail.map(v => s("circle", {cx: left.X(v), cy: left.Y(loss(v)), r: 4, fill: colors[1], opacity: 0.45})),
       s("path", {class: "faint", "stroke-dasharray": "3 3",
-                 d: `M${from} ${left.Y(loss(w))}V250M${to} ${left.Y(loss(next))}V250`}),
+                 d: `M${from} ${left.Y(loss(a))}V250M${to} ${left.Y(loss(next))}V250`}),
       s("path", {stroke: colors[1], "stroke-width": 2, fill: "none",
                  d: `M${from} 250H${to}` + (Math.abs(to-from) > 8 ? `m${-tip} -4l${tip} 4l${-tip} 4` : "")}),
       s("circle", {cx: left.X(next), cy: left.Y(loss(next)), r: 6, fill: "none", stroke: colors[1],
@@ -474,16 +475,16 @@ function oneKnob(desk) {
     ball.draw();
     curve.draw(name);
     rate.draw(lr);
-    const change = -lr*slope(w), gone = Math.abs(w-3) > 4 ? " The knob has left the picture." : "";
+    const change = -lr*slope(a), gone = Math.abs(a-2.6) > 3.6 ? " The knob has left the picture." : "";
     let more = "";
     if (name === "bowl") {
-      const factor = 1 - 2*lr, size = Math.abs(factor);
-      more = ` A step multiplies the distance from the bottom by 1 − 2·lr = ${fixed(factor)}: ` + (
+      const factor = 1 - 5*lr, size = Math.abs(factor);
+      more = ` A step multiplies the distance from the bottom by 1 − 5·lr = ${fixed(factor)}: ` + (
         size > 1 ? "it grows, and the knob flies away." : size > 0.995 ? "it jumps from side to side for ever." :
         factor < 0 ? "from side to side, nearer each time." : "nearer each time.");
     }
-    desk.say.textContent = `Slope ${digits(slope(w))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: `
-      + `w goes from ${digits(w)} to ${digits(next)}, the loss from ${digits(loss(w))} `
+    desk.say.textContent = `Slope ${digits(slope(a))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: `
+      + `a goes from ${digits(a)} to ${digits(next)}, the loss from ${digits(loss(a))} `
       + `to ${digits(loss(next))}.${more}${gone}`;
   };
 }

@@ -55,7 +55,7 @@ def center_strokes(
 # %% ../nbs/35_figures.ipynb #2e086a95
 figures_file = Path(find_spec("course_dl").origin).with_name("figures.js") #: the module of all figures
 weights_folder = figures_file.with_name("weights") #: the lessons' weights, as safetensors files
-_networks = {"three-seven": ["similarity.mean_image", "sgd.linear1"], "three-seven-deep": ["sgd.deep_net"]}
+_networks = {"three-seven": ["mean_image", "linear1"], "three-seven-deep": ["deep_net"]} # names in recipes
 
 def _code_of(
     name:str, # a file of weights, without folder and ending
@@ -63,8 +63,8 @@ def _code_of(
     "Hash of the code of the networks in a file."
     from course_dl.results import _code_behind
     found = {}
-    for place in _networks[name]: _code_behind(*place.split("."), found)
-    return sha256(json.dumps(sorted(found.items())).encode()).hexdigest()[:12]
+    for network in _networks[name]: _code_behind("recipes", network, found)
+    return sha256(json.dumps(sorted(found.values())).encode()).hexdigest()[:12]
 
 def _bytes_of(name): return (weights_folder/f"{name}.safetensors").read_bytes()
 def _hash_of(name): return sha256(_bytes_of(name)).hexdigest()[:12]
@@ -81,8 +81,7 @@ def _trained(name, seed, data): # tensors by name, and an accuracy for each mode
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
-    from course_dl.sgd import BasicOptim, deep_net, threes_and_sevens, train_model, validate_epoch
-    from course_dl.similarity import digit_accuracy
+    from course_dl.recipes import BasicOptim, deep_net, digit_accuracy, mean_image, threes_and_sevens, train_model
     x, y = threes_and_sevens(data.path, "train")
     x_valid, y_valid = threes_and_sevens(data.path, "valid")
     train_dl = DataLoader(TensorDataset(x, y), batch_size=256, shuffle=True)
@@ -95,10 +94,10 @@ def _trained(name, seed, data): # tensors by name, and an accuracy for each mode
     if deep: model.half().float() # as the file keeps it
     kind = "deep" if deep else "linear"
     tensors = {f"{kind}.{key}": value.half() if deep else value for key, value in model.state_dict().items()}
-    accuracy = {kind: validate_epoch(model, valid_dl)}
+    accuracy = {kind: ((model(x_valid) > 0) == (y_valid == 1)).float().mean()}
     if not deep:
         images, valid = x.view(-1, 28, 28), x_valid.view(-1, 28, 28)
-        ideals = [images[y[:, 0] == label].mean(0) for label in (1, 0)]
+        ideals = [mean_image(images[y[:, 0] == label]) for label in (1, 0)]
         tensors |= dict(mean3=ideals[0], mean7=ideals[1])
         accuracy["averages"] = digit_accuracy(*(valid[y_valid[:, 0] == label] for label in (1, 0)), *ideals)[2]
     return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, accuracy
@@ -126,21 +125,21 @@ def make_weights(
     return written
 
 # %% ../nbs/35_figures.ipynb #09140429
-_curves = dict(bowl=lambda w: (w-3)**2, valleys=lambda w: ((w-1)*(w-5))**2/8 + (7-w)/2)
+_curves = dict(bowl=lambda a: ((a-3)**2 + (2*a-5)**2)/2, valleys=lambda a: ((a-1)*(a-5))**2/6 + (7-a)/2)
 _readings = [[35.7, .5], [55.9, 14], [58.2, 15], [81.9, 28], [56.3, 11], [48.9, 8], [33.9, 3], [21.8, -4], [48.4, 6],
              [60.4, 13], [68.4, 21]]
 
 def _still_one_step(axs, state):
     loss = _curves[state["curve"]]
-    w, trail, line = state["w"], [*state["trail"], state["w"]], np.linspace(-1, 7, 161)
-    slope = (loss(w+1e-5) - loss(w-1e-5))/2e-5
+    a, trail, line = state["a"], [*state["trail"], state["a"]], np.linspace(-1, 6.2, 145)
+    slope = (loss(a+1e-5) - loss(a-1e-5))/2e-5
     axs[0].plot(line, loss(line))
     axs[0].plot(trail, [loss(o) for o in trail], "o", color="C1")
-    axs[0].axline((w, loss(w)), slope=slope, color="C1", lw=1.2)
-    axs[0].annotate("", (w - state["lr"]*slope, .5), (w, .5), arrowprops=dict(arrowstyle="->", color="C1", lw=1.8))
-    axs[0].set(xlabel="w", ylabel="loss", xlim=(-1, 7), ylim=(0, 17))
+    axs[0].axline((a, loss(a)), slope=slope, color="C1", lw=1.2)
+    axs[0].annotate("", (a - state["lr"]*slope, 1), (a, 1), arrowprops=dict(arrowstyle="->", color="C1", lw=1.8))
+    axs[0].set(xlabel="a", ylabel="loss", xlim=(-1, 6.2), ylim=(0, 33))
     axs[1].semilogy([loss(o) for o in trail], "o-", color="C1")
-    axs[1].set(xlabel="step", ylabel="loss", xlim=(0, 20), ylim=(1e-3, 1e3))
+    axs[1].set(xlabel="step", ylabel="loss", xlim=(-.5, 20.5), ylim=(.05, 5e3))
 
 def _map(ax, points, state, w_range, b_range):
     from matplotlib.colors import LogNorm
@@ -226,13 +225,13 @@ _clouds = [[-2.8, -3.5, 0], [-3.4, 1.5, 1], [3.3, 2.9, 0], [4.5, -3.3, 1], [-3.5
 _kinds = {
     "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (525, 875),
                   ("three-seven", "three-seven-deep"), 3),
-    "one-step": _Kind(dict(curve="bowl", w=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
+    "one-step": _Kind(dict(curve="bowl", a=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
                       (470, 790)),
     "two-scales": _Kind(dict(inputs="raw", part=.3, w=1., b=0., walk=[]),
                         dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (470, 790)),
     "line-map": _Kind(dict(w=-1., b=0., points=_points, lr=.3, method="all", walk=[]),
                       dict(method=["all", "momentum", "batches"]), _still_line_map, (470, 790)),
-    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (505, 830)),
+    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (505, 865)),
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4

@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from course_dl import figures
 from course_dl.data import mnist_sample
-from course_dl.sgd import deep_net, threes_and_sevens
+from course_dl.recipes import deep_net, threes_and_sevens
 from course_dl.thermometer import thermometer_data
 from docs.lesson import show_figures
 from helpers import CHECKS, NOTEBOOKS, ROOT, read, violations, watch
@@ -53,14 +53,14 @@ def close(a, b, eps): return np.abs(np.asarray(a) - np.asarray(b)).max() <= eps
 def steps_agree(js, **module):
     "A step on each curve, from sixty places, against autograd."
     for name, loss in figures._curves.items():
-        places = [(w, lr) for w in np.linspace(-1, 7, 20) for lr in (0.03, 0.4, 1.1)]
-        w = torch.tensor([w for w, _ in places], dtype=torch.float64, requires_grad=True)
-        loss(w).sum().backward()
-        expected = w.detach() - w.grad*torch.tensor([lr for _, lr in places])
-        found = js("(m, [name, places]) => places.map(([w, lr]) => m.oneStep(name, w, lr))", [name, places], **module)
+        places = [(a, lr) for a in np.linspace(-1, 6.2, 20) for lr in (0.01, 0.1, 0.45)]
+        a = torch.tensor([a for a, _ in places], dtype=torch.float64, requires_grad=True)
+        loss(a).sum().backward()
+        expected = a.detach() - a.grad*torch.tensor([lr for _, lr in places])
+        found = js("(m, [name, places]) => places.map(([a, lr]) => m.oneStep(name, a, lr))", [name, places], **module)
         assert close(found, expected, 1e-6)
-        losses = js("(m, [name, places]) => places.map(([w]) => m.curves[name].loss(w))", [name, places], **module)
-        assert close(losses, loss(w).detach(), 1e-6)
+        losses = js("(m, [name, places]) => places.map(([a]) => m.curves[name].loss(a))", [name, places], **module)
+        assert close(losses, loss(a).detach(), 1e-6)
 
 
 def test_a_step_on_a_curve_is_autograds(js): steps_agree(js)
@@ -182,7 +182,7 @@ def test_numbers_that_stand_in_both_languages_are_the_same(js):
 
 
 @pytest.mark.parametrize("check, line, planted", [
-    (steps_agree, "return w - lr*curves", "return w + lr*curves"),
+    (steps_agree, "return a - lr*curves", "return a + lr*curves"),
     (logits_agree, "values[r*columns+c]*x[c]", "values[(c*rows+r)%values.length]*x[c]"),
     (strokes_agree, "moved(boxed, 14.5 - middle[0]", "moved(boxed, 14 - middle[0]")],
     ids=["wrong sign", "transposed weight", "shifted by half a pixel"])
@@ -220,7 +220,7 @@ def test_stale_weights_are_found(tmp_path, monkeypatch):
     assert PAGE.name in list(stale())
     path.write_bytes(before)
     assert not list(stale())
-    monkeypatch.setitem(figures._networks, FILES[1], ["sgd.deep_net", "sgd.mse"])  # other code
+    monkeypatch.setitem(figures._networks, FILES[1], ["deep_net", "bce_loss"])  # other code
     assert list(stale()) == [FILES[1]]
 
 
@@ -331,7 +331,7 @@ def touch(tab, handle, dx, dy):
 
 
 @pytest.mark.parametrize("kind, name, keys, part", [
-    ("one-step", "The knob w", {"ArrowRight": 24}, "w"),
+    ("one-step", "The knob a", {"ArrowRight": 24}, "a"),
     ("line-map", "The line, as a place on the map", {"ArrowRight": 20, "ArrowDown": 12}, "wb"),
     ("two-scales", "The ball", {"ArrowLeft": 20, "ArrowDown": 10}, "wb"),
     ("points", "Point 1, class 0", {"ArrowRight": 15, "ArrowUp": 9}, "points")])
@@ -358,15 +358,15 @@ def test_mouse_touch_and_keys_end_in_the_same_state(wide, kind, name, keys, part
 def test_one_knob_steps_and_flies_away_past_the_limit(wide):
     figure = wide.locator("[data-figure=one-step]")
     figure.get_by_role("button", name="Step", exact=True).click()
-    assert state(wide, "one-step")["w"] == pytest.approx(0.6) and state(wide, "one-step")["trail"] == [0]
+    assert state(wide, "one-step")["a"] == pytest.approx(1.3) and state(wide, "one-step")["trail"] == [0]
     figure.get_by_role("button", name="20 steps").click()
-    assert abs(state(wide, "one-step")["w"] - 3) < 0.05 and len(state(wide, "one-step")["trail"]) == 20
-    put(wide, "one-step", lr=1.2, w=2.9, trail=[])
+    assert abs(state(wide, "one-step")["a"] - 2.6) < 0.05 and len(state(wide, "one-step")["trail"]) == 20
+    put(wide, "one-step", lr=0.44, a=2.5, trail=[])
     assert "flies away" in said(wide, "one-step")
     figure.get_by_role("button", name="20 steps").click()
-    assert abs(state(wide, "one-step")["w"] - 3) > 3 and "left the picture" in said(wide, "one-step")
+    assert abs(state(wide, "one-step")["a"] - 2.6) > 3 and "left the picture" in said(wide, "one-step")
     figure.get_by_role("button", name="Start again").click()
-    assert state(wide, "one-step")["w"] == 2.9
+    assert state(wide, "one-step")["a"] == 2.5
 
 
 def test_a_line_walks_to_the_star_and_a_moved_point_moves_it(wide):
@@ -443,7 +443,7 @@ def test_points_are_trained_added_taken_away_and_pasted(wide):
 
 
 def test_a_state_from_python_moves_every_figure(wide):
-    for kind, change in [("one-step", dict(w=4.)), ("line-map", dict(w=1.5)), ("two-scales", dict(b=-10.)),
+    for kind, change in [("one-step", dict(a=4.)), ("line-map", dict(w=1.5)), ("two-scales", dict(b=-10.)),
                          ("draw", dict(strokes=[])), ("points", dict(hidden=5))]:
         before = said(wide, kind)
         put(wide, kind, **change)
@@ -459,7 +459,7 @@ def test_figures_are_accessible_in_light_and_dark(wide):
 
 def test_a_move_is_drawn_within_a_frame(wide):
     "The work for one state, without what the browser does afterwards: the median of fifty, on a busy machine, too."
-    for kind, key in [("one-step", "w"), ("line-map", "w"), ("two-scales", "w"), ("points", "seed"), ("draw", "shift")]:
+    for kind, key in [("one-step", "a"), ("line-map", "w"), ("two-scales", "w"), ("points", "seed"), ("draw", "shift")]:
         took = wide.evaluate("""([kind, key]) => {
             const {model} = document.querySelector(`[data-figure=${kind}]`), times = [], old = model.get("state");
             for (let i = 0; i < 50; i++) {
