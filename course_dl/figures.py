@@ -231,7 +231,7 @@ _kinds = {
                         dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (470, 790)),
     "line-map": _Kind(dict(w=-1., b=0., points=_points, lr=.3, method="all", walk=[]),
                       dict(method=["all", "momentum", "batches"]), _still_line_map, (470, 790)),
-    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (505, 865)),
+    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (525, 875)),
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4
