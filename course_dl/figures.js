@@ -115,7 +115,8 @@ export function readWeights(bytes) {
   const read = {F32: at => view.getFloat32(at, true), F16: at => half(view.getUint16(at, true))};
   return Object.fromEntries(Object.entries(header).map(([name, {dtype, shape, data_offsets: [from, to]}]) => {
     const values = new Float32Array(shape.reduce((a, b) => a*b, 1)), width = (to-from)/values.length;
-    for (let i = 0; i < values.length; i++) values[i] = read[dtype](8 + size + from + i*width);
+    const number = read[dtype];
+    for (let i = 0; i < values.length; i++) values[i] = number(8 + size + from + i*width);
     return [name, {shape, values}];
   }));
 }
