@@ -56,7 +56,7 @@ def steps_agree(js, **module):
         places = [(a, lr) for a in np.linspace(-1, 6.2, 20) for lr in (0.01, 0.1, 0.45)]
         a = torch.tensor([a for a, _ in places], dtype=torch.float64, requires_grad=True)
         loss(a).sum().backward()
-        expected = a.detach() - a.grad*torch.tensor([lr for _, lr in places])
+        expected = a.detach() - a.grad*torch.tensor([lr for _, lr in places], dtype=torch.float64)
         found = js("(m, [name, places]) => places.map(([a, lr]) => m.oneStep(name, a, lr))", [name, places], **module)
         assert close(found, expected, 1e-6)
         losses = js("(m, [name, places]) => places.map(([a]) => m.curves[name].loss(a))", [name, places], **module)
