@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+
 from renumber import ROOT, lessons
 
 NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
