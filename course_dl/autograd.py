@@ -97,11 +97,10 @@ class Var:
 def softplus(v):
     out = torch.logaddexp(v.data, torch.zeros_like(v.data))
     return Var(out, (v, lambda g: g*v.data.sigmoid()))
-Var.softplus = softplus
 
 # %% ../nbs/08_autograd.ipynb #6132ac1b
 def step_by(v, change):  # `p -= change` moves a value and records nothing
     v.data -= change
     return v
 
-Var.__isub__ = step_by
+Var.__isub__, Var.softplus = step_by, softplus
