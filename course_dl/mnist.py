@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
-from .sgd import calc_grad
+from .classifier import calc_grad
 
 # %% ../nbs/09_mnist.ipynb #1a334c35
 def _check_rows(
