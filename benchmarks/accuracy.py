@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from course_dl.cnn import Bfloat16, FashionCNN, Flips, evaluate, fit, he_start, small_net
+from course_dl.classifier import threes_and_sevens
+from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start
 from course_dl.core import default_device, seed_everything
 from course_dl.data import fashion_mnist, mnist_sample
 from course_dl.datasets import TensorLoader
-from course_dl.sgd import threes_and_sevens
+from course_dl.deeper import Bfloat16, small_net
 from runner import markdown
 
 
@@ -38,7 +39,7 @@ def three_or_seven(seed, epochs=10):
     with torch.no_grad(): return model, epochs, ((model(x_valid) > 0) == (y_valid > 0)).float().mean().item(), *cost
 
 def clothes(seed, net, epochs):
-    "`FashionCNN`, or the better network of the same lesson: all training images train, the test images are the score."
+    "`FashionCNN`, or the better network of the next lesson: all training images train, the test images are the score."
     data = fashion_mnist()
     x, x_test = (o[:, None].to(default_device()).float()/255 for o in (data.x_train, data.x_test))
     x, x_test = ((o - x.mean())/x.std() for o in (x, x_test))

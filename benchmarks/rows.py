@@ -13,13 +13,15 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from course_dl.cnn import Bfloat16, FashionCNN, small_net
+from course_dl.classifier import calc_grad
+from course_dl.cnn import FashionCNN
 from course_dl.core import seed_everything
 from course_dl.data import digit_images, fashion_mnist, mnist_sample, read_images
 from course_dl.datasets import TensorLoader
+from course_dl.deeper import Bfloat16, small_net
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
-from course_dl.sgd import calc_grad, mse
+from course_dl.sgd import mse
 from course_dl.similarity import load_digit
 from runner import Row, in_python
 
@@ -216,7 +218,7 @@ def import_row():
 
 training = """
 import time, torch
-from course_dl.sgd import BasicOptim, bce_loss, train_epoch
+from course_dl.classifier import BasicOptim, bce_loss, train_epoch
 x, y = torch.rand(12_000, 784), torch.rand(12_000, 1).round()
 model = torch.nn.Linear(784, 1)
 opt = BasicOptim(model.parameters(), 0.1)

@@ -490,7 +490,8 @@ def need_labels(
 )->None:
     "Raise `Wrong` unless both axes say what they show."
     missing = [axis for axis, text in (("the x axis", ax.get_xlabel()), ("the y axis", ax.get_ylabel())) if not text]
-    if missing: raise Wrong(f"Label {' and '.join(missing)}, so that a reader can tell what is shown, and in which unit.")
+    if missing:
+        raise Wrong(f"Label {' and '.join(missing)}, so that a reader can tell what is shown, and in which unit.")
 
 def drawn(
     *lines,   # pairs of x and y

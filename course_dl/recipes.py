@@ -20,9 +20,9 @@ from .data import fashion_mnist, mnist, mnist_sample
 from .datasets import TensorLoader
 from .mnist import MnistLogistic, MnistNN, update
 from .perceptron import MultilayerPerceptron, get_toy_data, get_xor_data
-from course_dl.sgd import (
-    BasicOptim, batch_accuracy, bce_loss, deep_net, init_params, linear1, mnist_loss, threes_and_sevens, train_epoch,
-    train_model)
+from .classifier import (
+    BasicOptim, batch_accuracy, bce_loss, deep_net, init_params, linear1, mnist_loss, threes_and_sevens,
+    train_epoch, train_model)
 from .similarity import digit_accuracy, load_digit, mean_image
 from .thermometer import thermometer_data, training_loop, training_loop_autograd, training_loop_optim
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from .core import lessons_folder
+from .runner import split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
 _CHECK = re.compile(r"check\.(\w+)\(\w+\)$")
@@ -74,9 +75,9 @@ def student_copy(
         below.source = ("".join(folded) + below.source).strip()
     for cell in nb.cells:
         if cell.cell_type == "code":
-            directives = re.findall(r"^#\|\s*(\w+)", cell.source, re.M)
-            cell.source = "" if "hide" in directives else re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M).strip()
-            if "slow" in directives: cell.metadata.tags = [*cell.metadata.get("tags", []), "slow"]
+            said, cell.source = split_directives(cell.source)
+            if "hide" in said: cell.source = ""
+            if "slow" in said: cell.metadata.tags = [*cell.metadata.get("tags", []), "slow"]
             cell.outputs, cell.execution_count = [], None
         elif not solutions: cell.source = cell.source.replace("; the solution is folded below", "")
         cell.metadata.copied = {"cell": cell.id, "source": _digest(cell.source)}

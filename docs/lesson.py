@@ -15,14 +15,13 @@ from sphinx.transforms import SphinxTransform
 
 from course_dl._modidx import d as module_index
 from course_dl.core import said_type
-from course_dl.runner import page_name
+from course_dl.runner import page_name, split_directives
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 FOLDED = {"proof": "✓ checked", "setup": "Set-up", "plot": "How this is drawn"}  # what opens a cell with such a tag
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
-DIRECTIVE = re.compile(r"^#\|[ \t]*([\w-]+):?[ \t]*(.*)\n?", re.M)
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
            for module, names in reversed(module_index["syms"].items()) for name in names}
@@ -48,8 +47,7 @@ def read(
     nb.metadata.update(nb.metadata.pop("last_run", {}), language_info={"name": "python", "pygments_lexer": "ipython3"})
     for cell in nb.cells:
         if cell.cell_type != "code": continue
-        said = dict(DIRECTIVE.findall(cell.source))
-        cell.source = DIRECTIVE.sub("", cell.source).strip("\n")
+        said, cell.source = split_directives(cell.source)
         tags = [*cell.metadata.get("tags", []), *said.keys() & {"export"}]
         if "hide" in said or not cell.source: tags.append("remove-cell")
         cell.metadata.update(tags=tags, mystnb={"image": {"alt": said.get("fig-alt", "")}})

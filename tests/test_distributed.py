@@ -17,7 +17,7 @@ MISFORTUNE = """
 import itertools, os, time, torch
 from torch import nn
 from course_dl.distributed import train_distributed
-from course_dl.sgd import bce_loss
+from course_dl.classifier import bce_loss
 
 steps = itertools.count(1)
 def loss(logits, targets):

@@ -24,7 +24,7 @@ from readme import readme
 MODULES = sorted(path for path in (ROOT/"course_dl").rglob("*.py") if not path.stem.startswith("_"))
 TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/README.md"]
 # Lessons with code wider than 88 columns. This list only shrinks.
-WIDE = {"sgd", "mnist", "cnn", "learner", "distributed"}
+WIDE = {"deeper"}
 IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",

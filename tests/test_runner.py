@@ -13,9 +13,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 RUN = """
+import signal
 import sys
 from pathlib import Path
 from course_dl import cli, runner
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder = Path(sys.argv.pop(1))
 runner.lessons_folder = lambda: folder
 cli.main()

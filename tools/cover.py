@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_dl.classifier import BasicOptim, mnist_loss, threes_and_sevens, train_model
 from course_dl.core import plot_style, seed_everything
 from course_dl.data import mnist_sample
-from course_dl.sgd import BasicOptim, mnist_loss, threes_and_sevens, train_model
 from course_dl.similarity import load_digit, mean_image
 
 path = mnist_sample().path

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
-from ..sgd import bce_loss
+from ..classifier import bce_loss
 
 # %% ../../nbs/checks/distributed.ipynb #ebb8de15
 exercises = Exercises("distributed")

@@ -6,13 +6,12 @@
 __all__ = []
 
 # %% ../../nbs/checks/sgd.ipynb #fb44a730
-from functools import partial
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch import nn, Tensor
+from torch import Tensor
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
-from ..sgd import BasicOptim, init_params, linear1, quadratic
+from ..sgd import numerical_grad, quadratic
 
 # %% ../../nbs/checks/sgd.ipynb #0e50af7d
 exercises = Exercises("sgd")
@@ -66,286 +65,126 @@ def _(t, p): return sum(c*t**k for k, c in enumerate(p.flip(0)))
 @ex.also
 def _(t, p): return torch.einsum("...k,k", torch.stack([t**3, t**2, t, torch.ones_like(t)], -1), p)
 
-# %% ../../nbs/checks/sgd.ipynb #d292675a
-def _batch(n): return st.tuples(tensors(n, 1).map(lambda logits: logits+0.125), tensors(n, low=0, high=1, step=1))
+# %% ../../nbs/checks/sgd.ipynb #c03a0004
+def _hills(x): return (x**2).sum()/2 + x.prod()/8
 
-def _accuracy(batches):
-    preds, targets = (torch.cat(o) for o in zip(*batches))
-    return ((preds.flatten() > 0) == (targets == 1)).float().mean()
-
-def _mean_of_means(batches, shape):
-    return sum(((p.view(shape) > 0) == (t == 1)).float().mean() for p, t in batches)/len(batches)
-
-# %% ../../nbs/checks/sgd.ipynb #9ffd3906
-ex = exercises.add("accuracy", reference=_accuracy, inputs=dict(batches=st.tuples(_batch(3), _batch(1)).map(list)),
-    hints=["What is the shape of `preds > 0`, and what of `targets == 1`? Compare them only when they agree.",
-           "Join all batches with `torch.cat`, or count right answers and samples in a loop; either way there "
-           "is one division at the end."])
-
-# %% ../../nbs/checks/sgd.ipynb #0842aeec
-ex.wrong("The mean of the batches' accuracies: a sample in a small batch counts more than one in a full batch. "
-         "Add up right answers and samples, and divide once, at the end.", partial(_mean_of_means, shape=-1))
-
-@ex.wrong("(n, 1) against (n,) makes a table of n × n: each answer is compared with every target. Flatten the "
-          "logits first.")
-def _(batches):
-    return sum(((p > 0) == (t == 1)).float().mean()*len(t) for p, t in batches)/sum(len(t) for p, t in batches)
-
-@ex.wrong("You joined the batches, but (n, 1) against (n,) is still a table of n × n: each answer is compared "
-          "with every target. Flatten the logits.")
-def _(batches):
-    return ((torch.cat([p for p, t in batches]) > 0) == (torch.cat([t for p, t in batches]) == 1)).float().mean()
-
-@ex.wrong("You count the cells of a table: (n, 1) against (n,) compares each answer with every target. Flatten "
-          "the logits before you count.")
-def _(batches):
-    return sum(((p > 0) == (t == 1)).sum() for p, t in batches)/sum(len(t) for p, t in batches)
-
-ex.wrong("Two mistakes at once: (n, 1) against (n,) makes a table of n × n, and a mean of batch means lets "
-         "small batches count too much.", partial(_mean_of_means, shape=(-1, 1)))
-
-@ex.wrong("You compare logits with 0.5. A probability of one half is a logit of 0.")
-def _(batches): return _accuracy([(p-0.5, t) for p, t in batches])
-
-@ex.wrong("That is how many are right. Divide by the number of samples.")
-def _(batches): return _accuracy(batches)*sum(len(t) for p, t in batches)
-
-@ex.wrong("That is the share of wrong answers.")
-def _(batches): return 1-_accuracy(batches)
-
-# %% ../../nbs/checks/sgd.ipynb #abadab98
-@ex.also
-def _(batches):
-    return sum(int((p.sigmoid()[:, 0].round() == t).sum()) for p, t in batches)/sum(len(t) for p, t in batches)
-
-@ex.also
-def _(batches):
-    return float(np.mean([(z > 0) == bool(y) for p, t in batches for z, y in zip(p.flatten().tolist(), t.tolist())]))
-
-@ex.also
-def _(batches):
-    preds, targets = (torch.cat(part) for part in zip(*batches))
-    return 1-(preds.squeeze(1).sign() - 2*targets + 1).abs().mean()/2
-
-# %% ../../nbs/checks/sgd.ipynb #0331a24c
-def _three_steps(make):
-    params = [torch.tensor([1., -2.], requires_grad=True), torch.tensor([3., 0.5], requires_grad=True)]
-    opt, seen = make(params, lr=0.1), {}
-    for k in (1, 2, 3):
-        opt.zero_grad()
-        (params[0]**2 - 3*params[1]).sum().backward()
-        try: opt.step()
-        except RuntimeError as e:
-            if "leaf Variable" not in str(e): raise
-            raise Wrong("Autograd watches the step and refuses it. Put `@torch.no_grad()` above `step`.") from e
-        for name, p in zip(("First", "Second"), params): seen[f"{name} parameter after step {k}"] = p.detach().clone()
-    return seen
-
-# %% ../../nbs/checks/sgd.ipynb #1a163dff
-def _stepper(velocity, no_grad=True):
-    "An optimizer class that moves by what `velocity(v, grad)` returns, and keeps it."
-    class Stepper(BasicOptim):
-        def step(self):
-            if not hasattr(self, "v"): self.v = [0.]*len(self.params)
-            for i, p in enumerate(self.params):
-                with torch.set_grad_enabled(not no_grad):
-                    self.v[i] = velocity(self.v[i], p.grad)
-                    p -= self.lr*self.v[i]
-    return Stepper
-
-# %% ../../nbs/checks/sgd.ipynb #8f2dcd24
-ex = exercises.add("momentum", reference=_stepper(lambda v, g: 0.9*v + g), probe=_three_steps,
-    hints=["The velocities must outlive a step. Make a list of zeros in `__init__`, after "
-           "`super().__init__(params, lr)`.",
-           "`v.mul_(0.9).add_(p.grad)` changes a velocity in place, so the list sees it.",
-           "Then `p -= self.lr*v`, under `@torch.no_grad()`."])
-
-# %% ../../nbs/checks/sgd.ipynb #cdea00e0
-ex.wrong("That is plain SGD: the velocity is lost between steps. Keep it on `self`; `v = 0.9*v + p.grad` in a "
-         "loop only gives a name to something new.", BasicOptim)
-
-@ex.wrong("All parameters share one velocity. Each needs its own, so keep a list of them.")
-class _Shared(BasicOptim):
-    v = 0.
-    @torch.no_grad()
-    def step(self):
-        for p in self.params:
-            self.v = 0.9*self.v + p.grad
-            p -= self.lr*self.v
-
-ex.wrong("You average: 0.9 of the old and 0.1 of the new. Add the whole gradient.",
-         _stepper(lambda v, g: 0.9*v + 0.1*g))
-ex.wrong("The velocity never fades, so old gradients count as much as new ones. Multiply it by 0.9 before you "
-         "add.", _stepper(lambda v, g: v + g))
-
-@ex.wrong("The parameters have not moved. `p = p - …` makes a new tensor and leaves the old one as it was; "
-          "write `p -= …`.")
-class _Renamed(BasicOptim):
-    @torch.no_grad()
-    def step(self):
-        for p in self.params: p = p - self.lr*p.grad
-
-ex.wrong("You move uphill. Subtract the velocity.", _stepper(lambda v, g: 0.9*v - g))
-ex.wrong(answer=_stepper(lambda v, g: 0.9*v + g, no_grad=False))
-
-# %% ../../nbs/checks/sgd.ipynb #680491a1
-@ex.also
-class _ByDelta(BasicOptim):
-    "Keeps the last move instead of a velocity."
-    def step(self):
-        moves = getattr(self, "moves", [torch.zeros_like(p) for p in self.params])
-        self.moves = [0.9*m - self.lr*p.grad for m, p in zip(moves, self.params)]
-        for p, m in zip(self.params, self.moves): p.data = p.data + m
-
-@ex.also
-class _InNumPy(BasicOptim):
-    def step(self):
-        self.grads = [*getattr(self, "grads", []), [p.grad.numpy() for p in self.params]]
-        for i, p in enumerate(self.params):
-            v = sum(0.9**k*g[i] for k, g in enumerate(reversed(self.grads)))
-            p.detach().numpy()[:] -= self.lr*v
-
-ex.also(partial(torch.optim.SGD, momentum=0.9))
-
-# %% ../../nbs/checks/sgd.ipynb #ff892da2
-def _ask_net(make):
-    n_in, n_hidden = 100, 20
-    answer = make(n_in, n_hidden)
+def _descends(descend, x):
+    start = x.clone()
+    answer = descend(_hills, x, 0.25, 3)
     if answer is None: return answer
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2 or not callable(answer[0]):
-        raise Wrong("Return two things: the model, and the list of its parameters.")
-    model, params = answer[0], list(answer[1])
-    if sorted(p.numel() for p in params) != [1, n_hidden, n_hidden, n_in*n_hidden]:
-        raise Wrong(f"With n_in = {n_in} and n_hidden = {n_hidden} the weights and biases of the two layers hold "
-                    f"2000, 20, 20 and 1 numbers; yours hold {', '.join(str(p.numel()) for p in params)}.")
-    x = torch.randn(200, n_in).to(params[0].device)
-    logits = model(x)
-    if logits.shape != (200, 1):
-        raise Wrong(f"200 rows must give logits of shape (200, 1); yours have {tuple(logits.shape)}.")
-    if not torch.allclose(logits, model(x), rtol=1e-3, atol=1e-3): # a graphics card may round in another order
-        raise Wrong("The same rows give other logits when asked again: the model draws new parameters at each "
-                    "call. Draw them once, outside of it.")
-    if not logits.requires_grad:
-        raise Wrong("Autograd cannot follow the model. Are its parameters from `init_params`, and nothing under "
-                    "`no_grad`?")
-    logits.square().mean().backward()
-    if any(p.grad is None or p.grad.abs().max() == 0 for p in params):
-        raise Wrong("A parameter in the list gets no gradient, or one that is all 0. The list must hold the very "
-                    "tensors that the model uses, and they must start at random.")
-    if logits.std() < 0.05:
-        raise Wrong("The logits start almost at 0. Start each layer with a `std` of one over the root of its "
-                    "inputs.")
-    if (model(x) + model(-x) - 2*model(0*x)).abs().max() < 1e-3:
-        raise Wrong("The model is a straight line: two linear layers in a row are one. Put a ReLU between them.")
-    if logits.std() > 5:
-        raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of "
-                    "one over the root of its inputs.")
-    if make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).std() > 5:
-        raise Wrong("With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on "
-                    "the number of inputs.")
-    return True
+    if not isinstance(answer, Tensor):
+        raise Wrong(f"Return the place where the walk ends, a tensor, not a {type(answer).__name__}.")
+    if not torch.equal(x.detach(), start):
+        raise Wrong("The caller's `x` has moved. Walk on a copy, `x.detach().clone()`.")
+    return answer.detach()
 
-# %% ../../nbs/checks/sgd.ipynb #9bbb764f
-def _net(std=None, bend=torch.relu, once=True, listed=slice(None)):
-    "A function that makes a net; `std=None` is the right start."
-    def make(n_in, n_hidden):
-        layers = ((n_in, n_hidden), n_in), (n_hidden, n_in), ((n_hidden, 1), n_hidden), (1, n_hidden)
-        def draw(): return [init_params(size, n**-0.5 if std is None else std) for size, n in layers]
-        params = draw()
-        def model(xb):
-            w1, b1, w2, b2 = params if once else draw()
-            return linear1(bend(linear1(xb, w1, b1)), w2, b2)
-        return model, params[listed]
-    return make
+def _walk(sign=-1, more=0, each=True):
+    "A descent; with other arguments, a wrong one."
+    def descend(f, x, lr, steps):
+        x, total = x.detach().clone(), 0.
+        for _ in range(steps+more):
+            slope = _slope(f, x)
+            total = slope if each else total+slope
+            x = x + sign*lr*total
+        return x
+    return descend
 
-# %% ../../nbs/checks/sgd.ipynb #ef510f1c
-ex = exercises.add("hidden_net", reference=_net(), probe=_ask_net,
-    hints=["The weights have shapes (n_in, n_hidden) and (n_hidden, 1), the biases n_hidden and 1.",
-           "A sum of n random numbers grows like √n. So `init_params((n_in, n_hidden), n_in**-0.5)`, and alike "
-           "for the second layer.",
-           "The model: `lambda xb: linear1(linear1(xb, w1, b1).relu(), w2, b2)`."])
+def _slope(f, x):
+    x = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(f(x), x)[0]
 
-# %% ../../nbs/checks/sgd.ipynb #68f256ea
-ex.wrong(answer=_net(std=1.))
-ex.wrong(answer=_net(std=0.01))
-ex.wrong(answer=_net(std=0.1))
-ex.wrong(answer=_net(bend=lambda o: o))
-ex.wrong(answer=_net(once=False))
+# %% ../../nbs/checks/sgd.ipynb #c03a0005
+ex = exercises.add("descent", reference=_walk(), probe=_descends, inputs=dict(x=tensors(3)),
+    hints=["Begin with a leaf of your own: `x = x.detach().clone().requires_grad_()`.",
+           "In the loop: `x.grad = None`, `f(x).backward()`, then the step.",
+           "The step is `with torch.no_grad(): x -= lr*x.grad`. In the end, `return x.detach()`."])
+
+# %% ../../nbs/checks/sgd.ipynb #c03a0006
+ex.wrong("You walk uphill. A step goes *against* the slope: subtract it.", _walk(sign=1))
+ex.wrong("The slopes pile up: `backward` adds to `x.grad`. Clear it before each `backward`, with `x.grad = None`.",
+         _walk(each=False))
+ex.wrong("That is one step too many.", _walk(more=1))
+ex.wrong("That is one step short. Take `steps` steps.", _walk(more=-1))
+
+@ex.wrong("You step by the whole slope. Multiply it by the learning rate.")
+def _(f, x, lr, steps): return _walk()(f, x, 1., steps)
+
+@ex.wrong("You have not moved at all. `x = x - …` under a new name, or a step on a copy, leaves `x` where it was.")
+def _(f, x, lr, steps): return x.detach().clone()
+
+@ex.wrong("All steps use the slope of the start. Compute it anew in each step.")
+def _(f, x, lr, steps): return x - steps*lr*_slope(f, x)
 
 @ex.wrong()
-def _copied_net(n_in, n_hidden):
-    model, params = _net()(n_in, n_hidden)
-    return model, [p.detach().clone().requires_grad_() for p in params]
+def _(f, x, lr, steps):
+    for _ in range(steps): x -= lr*_slope(f, x)
+    return x
 
-ex.wrong(answer=_net(listed=slice(None, None, 2)))
-
-@ex.wrong()
-def _(n_in, n_hidden): return _net()(n_in, n_hidden)[0]
-
-# %% ../../nbs/checks/sgd.ipynb #d1eabe62
+# %% ../../nbs/checks/sgd.ipynb #c03a0007
 @ex.also
-def _module_net(n_in, n_hidden):
-    model = nn.Sequential(nn.Linear(n_in, n_hidden), nn.ReLU(), nn.Linear(n_hidden, 1))
-    return model, model.parameters()
+def _(f, x, lr, steps):
+    x = x.clone().requires_grad_()
+    opt = torch.optim.SGD([x], lr=lr)
+    for _ in range(steps):
+        opt.zero_grad()
+        f(x).backward()
+        opt.step()
+    return x
 
 @ex.also
-def _einsum_net(n_in, n_hidden):
-    w1, w2 = (torch.randn(o).div(o[-1]**0.5).requires_grad_() for o in ((n_hidden, n_in), (n_hidden,)))
-    b1, b2 = torch.full((n_hidden,), 0.01, requires_grad=True), torch.zeros(1, requires_grad=True)
-    def model(xb):
-        hidden = (torch.einsum("ni,hi->nh", xb, w1)+b1).clamp(min=0)
-        return torch.einsum("nh,h->n", hidden, w2)[:, None] + b2
-    return model, (w1, b1, w2, b2)
+def _(f, x, lr, steps): return x if steps == 0 else _walk()(f, x - lr*_slope(f, x), lr, steps-1)
 
-ex.also(_net(bend=lambda o: o*(o > 0)))
+@ex.also
+def _(f, x, lr, steps):
+    x = x.double()
+    for _ in range(steps): x = x - lr*numerical_grad(f, x)
+    return x.float()
 
-# %% ../../nbs/checks/sgd.ipynb #b54b7e74
-def _batch_noise(ax):
-    lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if not lines: raise Wrong("No curve has four points or more. Try batches of 1, 2, 4, … images.")
+# %% ../../nbs/checks/sgd.ipynb #c03a000a
+def _rates(ax):
+    lines = [(x, y) for x, y in curves(ax) if len(x) >= 8]
+    if not lines: raise Wrong("No curve has eight points or more. Try twenty rates.")
     for x, y in lines:
-        if x.min() < 1 or x.max() < 50:
-            raise Wrong("Along x there must be sizes of batches, from a few images to hundreds; yours go from "
-                        f"{x.min():g} to {x.max():g}.")
-        near = (y > 0) & (x <= x.max()/2)
-        if near.sum() < 3:
-            raise Wrong("Distances are above 0, except for a batch of all images. Take the `norm` of the "
-                        "difference.")
-        slope = np.polyfit(x[near].log(), y[near].log(), 1)[0]
-        if slope > 0.1:
-            raise Wrong("Your curve rises, but larger batches must come closer to the full gradient. Plot a "
-                        "distance, not a likeness, and divide nothing by the size.")
-        if slope > -0.3:
-            raise Wrong("Your curve hardly falls. Draw the images of each batch at random: the first ones in the "
-                        "list are all 3s, and tell nothing of the 7s.")
-        if slope < -0.75: raise Wrong("Your curve falls too fast, like 1/n. Did you leave the distance squared?")
+        if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.215:
+            raise Wrong("Along x there must be learning rates from 0.001, which is too small, to 0.3, which is too "
+                        f"large; yours go from {x.min():g} to {x.max():g}.")
+        if not y.isfinite().all() or (y <= 0).any():
+            raise Wrong("Along y there must be losses, above 0 and finite. Leave out what is not.")
+        y = y[x.argsort()]
+        low = y.argmin()
+        if low == 0:
+            raise Wrong("Your loss is lowest at the smallest rate. Take 100 steps with each rate, from one start.")
+        if low == len(y)-1 or y[-1] < 2*y[low]:
+            raise Wrong("Your curve has no cliff. Does every rate begin at the same start, with fresh parameters?")
+        if y[0] < 2*y[low]:
+            raise Wrong("Small rates do as well as good ones. Plot the loss after 100 steps, not after thousands.")
     if (ax.get_xscale(), ax.get_yscale()) != ("log", "log"):
-        raise Wrong("On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.")
+        raise Wrong("On linear axes the small rates are squeezed together and the cliff hides the rest. Make both "
+                    "logarithmic, with `ax.loglog`.")
     need_labels(ax)
     return True
 
-# %% ../../nbs/checks/sgd.ipynb #9674686f
-def _drawn(x, y, xlabel="images", ylabel="distance", scale="log"):
+# %% ../../nbs/checks/sgd.ipynb #c03a000b
+_tried = np.geomspace(0.001, 0.3, 20)
+_ends = np.where(_tried < 0.215, 100 + 500*np.exp(-_tried/0.02), 1e5)
+
+def _drawn(x, y, xlabel="learning rate", ylabel="loss", scale="log"):
     return drawn((x, y), xlabel=xlabel, ylabel=ylabel, xscale=scale, yscale=scale)
 
-_sizes = np.array([1., 4, 16, 64, 256, 1024])
+ex = exercises.add("rates", reference=_drawn(_tried, _ends), probe=_rates,
+    hints=["`losses_at(lr, steps=101)[-1]` is the loss after 100 steps: the last one is noted before its step.",
+           "`torch.logspace(-3, -0.52, 20)` gives rates from 0.001 to 0.3 at equal ratios.",
+           "`fig, ax = plt.subplots()`, then `ax.loglog(rates, ends, \"o-\")` and labels for both axes."])
 
-ex = exercises.add("batch_noise", reference=_drawn(_sizes, _sizes**-0.5), probe=_batch_noise,
-    hints=["`torch.randperm(len(x_train))[:n]` picks n rows at random. `calc_grad(model, x_train[rows], "
-           "y_train[rows], bce_loss)` leaves the gradient in `model.weight.grad`; clear it before the next.",
-           "The distance is `(gradient - exact).norm()`. Average it over 20 draws or more for each size.",
-           "`fig, ax = plt.subplots()`, then `ax.loglog(sizes, distances, \"o\")` and labels for both axes."])
+# %% ../../nbs/checks/sgd.ipynb #c03a000c
+ex.wrong(answer=_drawn(_tried[:12], _ends[:12]))
+ex.wrong(answer=_drawn(_tried, np.where(_tried < 0.215, _ends, np.nan)))
+ex.wrong(answer=_drawn(_tried, np.linspace(10, 900, 20)))
+ex.wrong(answer=_drawn(_tried, np.linspace(900, 10, 20)))
+ex.wrong(answer=_drawn(_tried, np.where(_tried < 0.215, 6-_tried, 1e5)))
+ex.wrong(answer=_drawn(_tried[:4], _ends[:4]))
+ex.wrong(answer=_drawn(_tried, _ends, "", ""))
+ex.wrong(answer=_drawn(_tried, _ends, scale="linear"))
 
-# %% ../../nbs/checks/sgd.ipynb #cb9801ae
-ex.wrong(answer=_drawn(_sizes, 0.9*_sizes**-0.05))
-ex.wrong(answer=_drawn(_sizes, 1-0.6*_sizes**-0.5))
-ex.wrong(answer=_drawn(_sizes, 1/_sizes))
-ex.wrong(answer=_drawn(range(6), _sizes**-0.5))
-ex.wrong(answer=_drawn(_sizes[:3], _sizes[:3]**-0.5))
-ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, "", ""))
-ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, scale="linear"))
-
-# %% ../../nbs/checks/sgd.ipynb #3db2303f
-ex.also(_drawn(_sizes[::-1], 40*_sizes[::-1]**-0.5),
-        _drawn(range(1, 65), np.arange(1, 65)**-0.45),
-        _drawn(_sizes, (1/_sizes-1/1024)**0.5))
+# %% ../../nbs/checks/sgd.ipynb #c03a000d
+ex.also(_drawn(_tried[::-1], _ends[::-1]), _drawn(_tried[4::2], 7*_ends[4::2]))
