@@ -10,6 +10,7 @@ GLOSSARY, = (ROOT/"nbs").glob("*_glossary.ipynb")
 # How lessons say it, where they do not use the term itself.
 VARIANTS = {
     "activation": ["input and output", "send one garment through"],
+    "data set": ["dataset"],
     "early stopping": ["stop early"],
     "feature map": ["maps"],
     "in-place method": ["in place"],
