@@ -8,28 +8,11 @@ __all__ = ['Var']
 # %% ../nbs/08_autograd.ipynb #d6ad94e7
 import torch
 
-# %% ../nbs/08_autograd.ipynb #cd6879eb
-class Var:
-    "A tensor that remembers what it was made from."
-    def __init__(self,
-        data,   # its value: one float or a tensor of floats
-        *edges, # pairs of a source and a rule: gradient here to the source's share
-    ):
-        self.data, self.grad = torch.as_tensor(data), None
-        self.edges = [edge for edge in edges if isinstance(edge[0], Var)]
-        if not self.data.is_floating_point():
-            raise ValueError(f"data must hold floats, got {self.data.dtype}")
-
-    def __repr__(self): return f"Var({self.data.tolist()})"
-
-# %% ../nbs/08_autograd.ipynb #6d638532
-def value(o): return o.data if isinstance(o, Var) else o
-
 # %% ../nbs/08_autograd.ipynb #d7982672
 def send_back(nodes):
     "Gradient of the first node along each one, sent on in the order given."
     flow = {node: torch.zeros_like(node.data) for node in nodes}
-    flow[nodes[0]] += 1
+    flow[nodes[0]] += 1  # the slope of the loss along itself
     for node in nodes:
         for source, rule in node.edges: flow[source] = flow[source] + rule(flow[node])
     return flow
@@ -45,64 +28,79 @@ def order(end):
     visit(end)
     return done[::-1]
 
-# %% ../nbs/08_autograd.ipynb #784590bc
-def backward(end):
-    if end.data.numel() > 1:
-        raise ValueError(f"backward starts from one number, got {tuple(end.shape)}")
-    for node, g in send_back(order(end)).items():
-        if not node.edges: node.grad = g if node.grad is None else node.grad + g
-
-Var.backward, Var.shape = backward, property(lambda v: v.data.shape)
-
 # %% ../nbs/08_autograd.ipynb #c8b9b346
 def fit(g, v):
     "Add up a gradient over the axes along which `v` was repeated."
     while g.ndim > v.data.ndim: g = g.sum(0)
     for axis, n in enumerate(v.data.shape):
-        if n == 1: g = g.sum(axis, keepdim=True)
+        if n == 1: g = g.sum(axis, keepdim=True)  # a column (2, 1) joined (2, 3)
     return g
 
-# %% ../nbs/08_autograd.ipynb #0dc6587a
-def add(a, b):
-    return Var(value(a) + value(b), (a, lambda g: fit(g, a)), (b, lambda g: fit(g, b)))
+# %% ../nbs/08_autograd.ipynb #6d638532
+def value(o): return o.data if isinstance(o, Var) else o
 
-def mul(a, b):
-    return Var(value(a)*value(b),
-               (a, lambda g: fit(g*value(b), a)), (b, lambda g: fit(g*value(a), b)))
+def floats(data):
+    data = torch.as_tensor(data)
+    if data.is_floating_point(): return data
+    raise ValueError(f"data must hold floats, got {data.dtype}")
 
-# %% ../nbs/08_autograd.ipynb #faf79d4a
-def matmul(a, b):
-    if value(a).ndim != 2 or value(b).ndim != 2:
-        raise ValueError(f"matmul takes two matrices, got {a.shape} and {b.shape}")
-    return Var(value(a)@value(b),
-               (a, lambda g: g@value(b).T), (b, lambda g: value(a).T@g))
+def matrices(a, b):
+    if value(a).ndim == value(b).ndim == 2: return value(a), value(b)
+    raise ValueError(f"matmul takes two matrices, got {a.shape} and {b.shape}")
 
-# %% ../nbs/08_autograd.ipynb #396096dd
-def relu(v): return Var(v.data.relu(), (v, lambda g: g*(v.data > 0)))
-def total(v): return Var(v.data.sum(), (v, lambda g: g.expand(v.shape)))
-def power(v, n): return Var(v.data**n, (v, lambda g: g*n*v.data**(n-1)))
+def one_number(end):
+    if end.data.numel() == 1: return end
+    raise ValueError(f"backward starts from one number, got {tuple(end.shape)}")
+
+# %% ../nbs/08_autograd.ipynb #fb163135
+class Var:
+    "A tensor that remembers what it was made from."
+    def __init__(self,
+        data,   # its value: one float or a tensor of floats
+        *edges, # pairs of a source and a rule: gradient here to the source's share
+    ):
+        self.data, self.grad = floats(data), None
+        self.edges = [edge for edge in edges if isinstance(edge[0], Var)]
+
+    def __repr__(self): return f"Var({self.data.tolist()})"
+    shape = property(lambda self: self.data.shape)
+    def item(self): return self.data.item()
+
+    def backward(self):
+        for node, g in send_back(order(one_number(self))).items():
+            if not node.edges: node.grad = g if node.grad is None else node.grad + g
+
+    def __add__(a, b):
+        return Var(value(a) + value(b),
+                   (a, lambda g: fit(g, a)), (b, lambda g: fit(g, b)))
+    def __mul__(a, b):
+        return Var(value(a)*value(b),
+                   (a, lambda g: fit(g*value(b), a)), (b, lambda g: fit(g*value(a), b)))
+    def __matmul__(a, b):
+        x, w = matrices(a, b)
+        return Var(x@w, (a, lambda g: g@w.T), (b, lambda g: x.T@g))
+    def __pow__(a, n): return Var(a.data**n, (a, lambda g: g*n*a.data**(n-1)))
+    def sum(a): return Var(a.data.sum(), (a, lambda g: g.expand(a.shape)))
+    def relu(a): return Var(a.data.relu(), (a, lambda g: g*(a.data > 0)))
+    def sigmoid(a):
+        s = a.data.sigmoid()
+        return Var(s, (a, lambda g: g*s*(1-s)))
+
+    def __sub__(a, b): return a + b*-1
+    def mean(a): return a.sum()*(1/a.data.numel())
+
+    __radd__, __rmul__ = __add__, __mul__   # plain number + Var, plain number * Var
+    def __rmatmul__(b, a): return Var.__matmul__(a, b)
+    def __rsub__(b, a): return b*-1 + a
 
 # %% ../nbs/08_autograd.ipynb #9c31e208
-def sigmoid(v):
-    s = v.data.sigmoid()
-    return Var(s, (v, lambda g: g*s*(1-s)))
-
 def softplus(v):
     out = torch.logaddexp(v.data, torch.zeros_like(v.data))
     return Var(out, (v, lambda g: g*v.data.sigmoid()))
 
-# %% ../nbs/08_autograd.ipynb #fb163135
-Var.__add__ = Var.__radd__ = add
-Var.__mul__ = Var.__rmul__ = mul
-Var.__matmul__, Var.__rmatmul__ = matmul, lambda b, a: matmul(a, b)
-Var.__sub__, Var.__rsub__ = lambda a, b: a + b*-1, lambda b, a: b*-1 + a
-Var.__pow__, Var.sum, Var.relu = power, total, relu
-Var.sigmoid, Var.softplus = sigmoid, softplus
-Var.mean = lambda v: v.sum()*(1/v.data.numel())
-
 # %% ../nbs/08_autograd.ipynb #6132ac1b
-def step_by(v, change):
+def step_by(v, change):  # `p -= change` moves a value and records nothing
     v.data -= change
     return v
 
-Var.__isub__, Var.item = step_by, lambda v: v.data.item()
+Var.__isub__, Var.softplus = step_by, softplus

@@ -12,32 +12,37 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-# %% ../nbs/11_learner.ipynb #0a17d658
+# %% ../nbs/11_learner.ipynb #067aefd5
 class CancelFit(Exception):
-    "Raised by a callback during an epoch to end the training at once; `after_fit` is still called."
+    "Raised by a callback to end the training at once; `after_fit` is still called."
 
+# %% ../nbs/11_learner.ipynb #0a17d658
 class TinyLearner:
-    """A training loop that calls its callbacks at seven moments, listed in `events`.
+    """A training loop that calls its callbacks at eight moments, listed in `events`.
 
-    Callbacks find in it `model`, `opt`, `loss_fn`, both loaders, `epochs`, `epoch` (from 1), `step` (steps done),
-    `training`, `xb`, `yb`, `preds`, `loss` and `history`."""
-    events = ("before_fit", "before_epoch", "before_batch", "after_loss", "after_batch", "after_epoch", "after_fit")
+    Callbacks find in it `model`, `opt`, `loss_fn`, both loaders, `epochs`, `epoch`
+    (from 1), `step` (steps done), `training`, `xb`, `yb`, `preds`, `loss` and
+    `history`."""
+    events = ("before_fit", "before_epoch", "before_batch", "after_loss", "before_step",
+              "after_batch", "after_epoch", "after_fit")
 
     def __init__(self,
-        model:nn.Module,                   # maps a batch of inputs to predictions
-        train_dl:Iterable,                 # yields training batches `xb, yb`
-        valid_dl:Iterable,                 # yields validation batches
-        loss_fn:Callable,                  # maps predictions and targets to the mean loss
-        opt:torch.optim.Optimizer,         # over the model's parameters
-        metrics:Iterable=(),               # functions of predictions and targets, each a mean over the batch
-        cbs:Iterable=(),                   # callbacks, called in this order
+        model:nn.Module,           # maps a batch of inputs to predictions
+        train_dl:Iterable,         # yields training batches `xb, yb`
+        valid_dl:Iterable,         # yields validation batches
+        loss_fn:Callable,          # maps predictions and targets to the mean loss
+        opt:torch.optim.Optimizer, # over the model's parameters
+        metrics:Iterable=(),       # of predictions and targets: the mean over a batch
+        cbs:Iterable=(),           # callbacks, called in this order
     ):
-        self.model, self.train_dl, self.valid_dl, self.opt = model, train_dl, valid_dl, opt
-        self.loss_fn, self.metrics, self.cbs, self.history = loss_fn, list(metrics), list(cbs), []
+        self.model, self.train_dl, self.valid_dl = model, train_dl, valid_dl
+        self.opt, self.loss_fn, self.metrics = opt, loss_fn, list(metrics)
+        self.cbs, self.history = list(cbs), []
         for cb in self.cbs:
-            if not any(hasattr(cb, event) for event in self.events):
-                events = ", ".join(self.events)
-                raise ValueError(f"a callback must have a method named {events}, got {type(cb).__name__}")
+            if any(hasattr(cb, event) for event in self.events): continue
+            names, given = ", ".join(self.events), type(cb).__name__
+            need = "a callback must have a method named"
+            raise ValueError(f"{need} {names}, got {given}")
 
     def _tell(self, event):
         for cb in self.cbs: getattr(cb, event, lambda learn: None)(self)
@@ -50,40 +55,44 @@ class TinyLearner:
         if self.training:
             self.opt.zero_grad()
             self.loss.backward()
+            self._tell("before_step")
             self.opt.step()
             self.step += 1
         self._tell("after_batch")
 
-    def _one_pass(self, training):
-        self.training, n = training, 0
+    def _one_pass(self, name, training, metrics=()):
+        "Mean loss and metrics over the samples of one loader."
+        self.training, n, totals = training, 0, [0.]*(1+len(metrics))
         self.model.train(training)
-        device, metrics = next(self.model.parameters()).device, [] if training else self.metrics
-        totals = [0.]*(1+len(metrics))
+        device = next(self.model.parameters()).device
         with torch.set_grad_enabled(training):
-            for xb, yb in self.train_dl if training else self.valid_dl:
+            for xb, yb in getattr(self, name):
                 self.xb, self.yb = xb.to(device), yb.to(device)
                 self._one_batch()
-                scores = [self.loss.detach(), *(metric(self.preds, self.yb) for metric in metrics)]
-                totals = [total + float(score)*len(yb) for total, score in zip(totals, scores)]
+                scores = [metric(self.preds, self.yb) for metric in metrics]
+                scores = [self.loss.detach(), *scores]
+                totals = [t + float(score)*len(yb) for t, score in zip(totals, scores)]
                 n += len(yb)
-        if n == 0: raise ValueError(f"{'train_dl' if training else 'valid_dl'} must yield at least one batch, got none")
+        if n == 0: raise ValueError(f"{name} must yield at least one batch, got none")
         return [total/n for total in totals]
 
     def fit(self,
         epochs:int, # passes over the training data, 1 or more
-    )->list:        # a dictionary for each finished epoch: `epoch`, `train_loss`, `valid_loss`, the metrics, per sample
+    )->list: # for each finished epoch: `epoch`, `train_loss`, `valid_loss`, metrics
         """Train, and validate after each epoch, until a callback raises `CancelFit`.
 
-        Raises `ValueError` for fewer than one epoch and for a loader without batches."""
+        Raises `ValueError` for fewer than one epoch or a loader without batches."""
         if epochs < 1: raise ValueError(f"epochs must be 1 or more, got {epochs}")
         self.epochs, self.step, self.history = epochs, 0, []
-        names = ["train_loss", "valid_loss", *(metric.__name__ for metric in self.metrics)]
+        metrics = self.metrics
+        names = ["epoch", "train_loss", "valid_loss", *(o.__name__ for o in metrics)]
         self._tell("before_fit")
         try:
             for self.epoch in range(1, epochs+1):
                 self._tell("before_epoch")
-                values = self._one_pass(True) + self._one_pass(False)
-                self.history.append(dict(epoch=self.epoch) | dict(zip(names, values)))
+                train = self._one_pass("train_dl", training=True)
+                valid = self._one_pass("valid_dl", training=False, metrics=metrics)
+                self.history.append(dict(zip(names, [self.epoch, *train, *valid])))
                 self._tell("after_epoch")
         except CancelFit: pass
         finally: self._tell("after_fit")
@@ -104,22 +113,26 @@ class LossRecorder:
         "Append the loss, unless this is validation."
         if learn.training: self.losses.append(learn.loss.item())
 
-# %% ../nbs/11_learner.ipynb #213ead37
+# %% ../nbs/11_learner.ipynb #e28b9f64
 def _two_cosines(pos, start, middle, end, warm):
     "From `start` to `middle` while `pos` is below `warm`, then to `end` at 1."
-    pos, start, end = (pos/warm, start, middle) if pos < warm else ((pos-warm)/(1-warm), middle, end)
+    if pos < warm: pos, end = pos/warm, middle
+    else: pos, start = (pos-warm)/(1-warm), middle
     return start + (end-start)*(1 - math.cos(math.pi*pos))/2
 
+# %% ../nbs/11_learner.ipynb #237ead37
 class OneCycle:
-    """Callback that sets rate and momentum for each step as fastai's one-cycle does, and keeps them in `lrs`, `moms`.
+    """Callback that sets rate and momentum for each step as fastai's one-cycle does.
 
-    Raises `ValueError` for a rate that is not positive and for a share outside (0, 1)."""
+    It keeps them in `lrs` and `moms`. Raises `ValueError` for a rate that is not
+    positive and for a share outside (0, 1)."""
     def __init__(self,
-        lr_max:float,     # highest learning rate, above 0; it starts at a 25th and ends at a 100,000th of it
-        warm:float=0.25,  # share of the steps that rise, between 0 and 1
+        lr_max:float,    # highest rate, above 0; from a 25th up, to a 100,000th down
+        warm:float=0.25, # share of the steps that rise, between 0 and 1
     ):
         if not lr_max > 0: raise ValueError(f"lr_max must be above 0, got {lr_max}")
-        if not 0 < warm < 1: raise ValueError(f"warm must be between 0 and 1, got {warm}")
+        if not 0 < warm < 1:
+            raise ValueError(f"warm must be between 0 and 1, got {warm}")
         self.lr_max, self.warm = lr_max, warm
 
     def before_fit(self,
@@ -133,8 +146,8 @@ class OneCycle:
     )->None:
         "Set the learning rate and, where the optimizer has one, the momentum."
         if not learn.training: return
-        pos = learn.step/self.n_steps
-        self.lrs.append(_two_cosines(pos, self.lr_max/25, self.lr_max, self.lr_max/1e5, self.warm))
+        pos, peak = learn.step/self.n_steps, self.lr_max
+        self.lrs.append(_two_cosines(pos, peak/25, peak, peak/1e5, self.warm))
         self.moms.append(_two_cosines(pos, 0.95, 0.85, 0.95, self.warm))
         for group in learn.opt.param_groups:
             group["lr"] = self.lrs[-1]
@@ -143,15 +156,18 @@ class OneCycle:
 
 # %% ../nbs/11_learner.ipynb #a922e2b1
 class RateFinder:
-    """Callback that raises the rate step by step, keeps `lrs` and smoothed `losses`, then restores model and optimizer.
+    """Callback that raises the rate step by step, then restores model and optimizer.
 
-    It ends the training after `n_steps`, or when the smoothed loss exceeds four times its minimum."""
+    It keeps `lrs` and smoothed `losses`. It ends the training after `n_steps`, or when
+    the smoothed loss exceeds four times its minimum."""
     def __init__(self,
         start:float=1e-7, # first learning rate, above 0
         end:float=10.,    # rate that would follow the last step, above `start`
         n_steps:int=100,  # training steps, 2 or more
     ):
-        if not 0 < start < end: raise ValueError(f"rates must rise from above 0, got start {start} and end {end}")
+        if not 0 < start < end:
+            given = f"start {start} and end {end}"
+            raise ValueError(f"rates must rise from above 0, got {given}")
         if n_steps < 2: raise ValueError(f"n_steps must be 2 or more, got {n_steps}")
         self.start, self.end, self.n_steps = start, end, n_steps
 
@@ -177,7 +193,8 @@ class RateFinder:
         if not learn.training: return
         self.mean = 0.98*self.mean + 0.02*learn.loss.item()
         self.losses.append(self.mean/(1 - 0.98**learn.step))
-        if not self.losses[-1] <= 4*min(self.losses) or learn.step >= self.n_steps: raise CancelFit
+        exploded = not self.losses[-1] <= 4*min(self.losses)
+        if exploded or learn.step >= self.n_steps: raise CancelFit
 
     def after_fit(self,
         learn:TinyLearner, # the learner that trains

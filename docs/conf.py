@@ -6,6 +6,7 @@ import sys
 from operator import attrgetter
 from string import Template
 
+import nbformat
 import yaml
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -90,6 +91,15 @@ def add_path(app, page, template, context, doctree):
     if page in app.env.found_docs: context["path"] = app.env.doc2path(page, base=False).as_posix()
 
 
+def offer_notebooks(app, error):
+    "The notebooks, to download: without outputs, which their pages show."
+    for path in [] if error else (ROOT/"nbs").rglob("[!.]*.ipynb"):
+        nb = nbformat.read(path, as_version=4)
+        for cell in nb.cells:
+            if cell.cell_type == "code": cell.outputs = []
+        nbformat.write(nb, app.outdir/path.relative_to(ROOT/"nbs"))
+
+
 def math(block):
     "A visitor that writes a formula as MathML, which browsers draw by themselves."
     def visit(self, node):
@@ -108,5 +118,6 @@ def setup(app):
     app.connect("source-read", add_lists)
     app.connect("html-page-context", add_path)
     app.connect("autodoc-skip-member", skip_fields)
+    app.connect("build-finished", offer_notebooks)
     app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

@@ -1,5 +1,8 @@
 "How Sphinx reads a notebook: in place, as it is, with what a page has and a notebook has not."
 import ast
+import base64
+import html
+import json
 import posixpath
 import re
 from itertools import pairwise
@@ -15,6 +18,7 @@ from sphinx.transforms import SphinxTransform
 
 from course_dl._modidx import d as module_index
 from course_dl.core import said_type
+from course_dl.figures import _bytes_of, _kinds, figure_type, figures_file
 from course_dl.runner import page_name, split_directives
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,11 +43,38 @@ def name_pages(app): app.project = app.env.project = Pages(app.srcdir, app.confi
 def page_of(path): return Pages(ROOT, [".ipynb", ".md"]).path2doc(path)
 
 
+def show_figures(
+    cells:list, # of a notebook; outputs with a figure get the HTML of it
+)->None:
+    "A figure is its still until a script is there to replace it; module and weights stand on a page once."
+    found, files = None, {}
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if not (figure := data.pop(figure_type, None)): continue
+            files |= figure["weights"]
+            alt = html.escape(split_directives(cell.source)[0].get("fig-alt", ""), quote=True)
+            said = json.dumps(figure).replace("<", r"\u003c")
+            wide, narrow = _kinds[figure["kind"]].heights
+            data["text/html"] = (
+                f'<figure data-figure="{figure["kind"]}" style="--wide: {wide}px; --narrow: {narrow}px"><div>'
+                f'<img alt="{alt}" src="data:image/png;base64,{data.pop("image/png").strip()}">'
+                f'<script type="application/json">{said}</script></div></figure>')
+            found = data
+    if found is None: return
+    for name in files:
+        weights = base64.b64encode(_bytes_of(name)).decode()
+        found["text/html"] += f'<script type="text/plain" data-weights="{name}">{weights}</script>'
+    module = figures_file.read_text(encoding="utf-8") + (ROOT/"docs/figures.js").read_text(encoding="utf-8")
+    found["text/html"] += f'<script type="module">\n{module}</script>'
+
+
 def read(
     text:str, # a notebook, as it lies in its file
 )->nbformat.NotebookNode: # for MyST-NB
     "Directives become tags, and the description of a picture; what nbdev alone needs is left out."
     nb = nbformat.reads(text, as_version=4)
+    show_figures(nb.cells)
     nb.metadata.update(nb.metadata.pop("last_run", {}), language_info={"name": "python", "pygments_lexer": "ipython3"})
     for cell in nb.cells:
         if cell.cell_type != "code": continue
@@ -53,7 +84,7 @@ def read(
         cell.metadata.update(tags=tags, mystnb={"image": {"alt": said.get("fig-alt", "")}})
         for data in (output.data for output in cell.outputs if "data" in output):
             data.pop(said_type, None)  # for the runner
-            if html := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', html)
+            if table := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', table)
     nb.cells = [cell for cell in nb.cells if "remove-cell" not in cell.metadata.get("tags", [])]
     for before, cell in reversed([*pairwise(nb.cells)]):
         both = {"proof", "setup"}.intersection(before.metadata.get("tags", []), cell.metadata.get("tags", []))

@@ -10,7 +10,7 @@ from execnb.nbio import read_nb, write_nb
 from nbdev.doclinks import NbdevLookup
 from nbdev.processors import FilterDefaults
 
-from docs.lesson import BLOB, COLAB, FOLDED, ROOT, SETTINGS
+from docs.lesson import BLOB, COLAB, FOLDED, ROOT, SETTINGS, show_figures
 
 NBS, OUT = ROOT/"nbs", ROOT/"build"/"quarto"
 SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
@@ -41,6 +41,7 @@ def hand_over(path):
     folder, nb = path.relative_to(NBS).parent, read_nb(path)
     nb.cells = [cell for cell in nb.cells if "google.colab" not in cell.source]  # of which nbdev warns
     for cell in nb.cells: cell.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", cell.source, flags=re.M)
+    show_figures(nb.cells)
     CourseFilter()(nb)
     if folder.name: nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)  # answers
     for cell in nb.cells:

@@ -1,5 +1,6 @@
 "Before the tests, and after them."
 import os
+import shutil
 
 import pytest
 
@@ -10,6 +11,25 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 
 @pytest.fixture(params=[*NOTEBOOKS, *CHECKS], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def notebook(request): return request.param
+
+
+@pytest.fixture(scope="session")
+def browser():
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium: pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser):
+    phone = {"width": 390, "height": 844}
+    with browser.new_context(viewport=phone, color_scheme="light") as context: yield context.new_page()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -74,3 +74,18 @@ def run(*command, cwd=ROOT.anchor, timeout=120, **env):
 def run_python(code, timeout=120, **env):
     "Run `code` in a fresh Python outside the repository and return what it printed."
     return run(sys.executable, "-c", code, timeout=timeout, **env)
+
+
+def watch(tab, allowed):
+    "Console errors and requests to other hosts, collected from now on."
+    seen = []
+    tab.on("console", lambda o: seen.append(o.text) if o.type == "error" else None)
+    tab.on("pageerror", lambda o: seen.append(str(o)))
+    tab.on("request", lambda o: None if o.url.startswith((allowed, "data:", "blob:")) else seen.append(o.url))
+    return seen
+
+
+def violations(axe, tab, **options):
+    "What a page of the browser does wrong, trifles left out."
+    found = axe.run(tab, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [(v["id"], [n["html"][:150] for n in v["nodes"][:3]]) for v in found if v["impact"] != "minor"]

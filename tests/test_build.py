@@ -31,10 +31,12 @@ print(folder.parent, course_dl.__version__, *sorted(o.name for o in (folder/"les
     assert files == sorted(path.name for path in (ROOT/"nbs").glob("*.*") if path.suffix in (".ipynb", ".json"))
 
 
-def test_wheel_has_every_module_and_no_answers_among_its_lessons(built):
+def test_wheel_has_every_module_figures_and_weights_and_no_answers_among_its_lessons(built):
     archive, = built.glob("*.whl")
     files = set(ZipFile(archive).namelist())
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT/"course_dl").rglob("*.py")}
+    modules = {path.relative_to(ROOT).as_posix() for kind in ("*.py", "*.js", "*.safetensors")
+               for path in (ROOT/"course_dl").rglob(kind)}
+    assert len(modules) > 30
     assert modules <= files
     assert {f"course_dl/checks/{module_name(path)}.py" for path in LESSONS} <= files
     assert not [name for name in files if "lessons/checks" in name]

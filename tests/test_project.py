@@ -19,12 +19,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from packaging.requirements import Requirement
 
 from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, anchor, copy_project, headings, module_name, prose, read
+from minutes import contents, lessons, minutes, with_minutes
 from readme import readme
 
 MODULES = sorted(path for path in (ROOT/"course_dl").rglob("*.py") if not path.stem.startswith("_"))
 TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/README.md"]
 # Lessons with code wider than 88 columns. This list only shrinks.
-WIDE = {"deeper", "learner", "distributed"}
+WIDE = set()
 IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
@@ -156,6 +157,15 @@ def test_each_notebook_has_its_own_colab_badge(notebook):
     cells = read(notebook).cells
     assert f"https://colab.research.google.com/github/{repository}/blob/main/{page}" in cells[1].source
     assert f"git+https://github.com/{repository}" in "".join(cell.source for cell in cells[2:4])
+
+
+def test_lessons_and_the_first_page_say_how_long_reading_takes():
+    order = lessons(ROOT/"_quarto.yml")
+    pages = {name: read(ROOT/"nbs"/name) for name in order}
+    for name, nb in pages.items(): assert any(with_minutes(nb) in cell.source for cell in nb.cells[:3]), name
+    text = (ROOT/"README.md").read_text(encoding="utf-8").replace("](nbs/", "](")
+    assert contents(text, {name: minutes(nb) for name, nb in pages.items()}) == text
+    assert [text.index(f"]({name}) |") for name in order] == sorted(text.index(f"]({name}) |") for name in order)
 
 
 def test_readme_is_what_the_index_generates():

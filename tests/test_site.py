@@ -19,14 +19,13 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from course_dl.student import lesson_exercises, solution_code
-from helpers import CHECKS, LESSONS, ROOT, module_name, read
+from helpers import CHECKS, LESSONS, ROOT, module_name, read, violations, watch
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 SIDEBAR = SITE["website"]["sidebar"]["contents"]
 LISTED = [name for part in SIDEBAR for name in (part["contents"] if isinstance(part, dict) else [part])]
 PAGES = [module_name(ROOT/"nbs"/name) for name in LISTED]
 ANSWERS = [f"checks/{path.stem}" for path in CHECKS]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="session")
@@ -276,18 +275,6 @@ def test_plain_nbdev_docs_stops_before_it_writes_over_anything():
     with pytest.raises(ModuleNotFoundError, match="make_quarto"): FilterDefaults().procs()
 
 
-@pytest.fixture(scope="session")
-def browser():
-    if not CHROMIUM: pytest.skip("no Chromium: on Debian, apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]
-    with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield browser
-        browser.close()
-
-
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_): pass
 
@@ -298,21 +285,6 @@ def address(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture
-def tab(browser):
-    phone = {"width": 390, "height": 844}
-    with browser.new_context(viewport=phone, color_scheme="light") as context: yield context.new_page()
-
-
-def watch(tab, allowed):
-    "Console errors and requests to other hosts, collected from now on."
-    seen = []
-    tab.on("console", lambda o: seen.append(o.text) if o.type == "error" else None)
-    tab.on("pageerror", lambda o: seen.append(str(o)))
-    tab.on("request", lambda o: None if o.url.startswith((allowed, "data:", "blob:")) else seen.append(o.url))
-    return seen
 
 
 def test_pages_load_quietly_and_fit_a_phone(tab, site, address):
@@ -433,12 +405,6 @@ FEWER_TOKENS = """() => { const seen = new Set();
     for (const o of document.querySelectorAll("pre span[class]")) {
         const kind = o.className + o.closest("pre").parentElement.parentElement.className;
         if (seen.has(kind)) o.replaceWith(o.textContent); else seen.add(kind); } }"""
-
-
-def violations(axe, tab, **options):
-    "What a page of the browser does wrong, trifles left out."
-    found = axe.run(tab, options={"resultTypes": ["violations"], **options}).response["violations"]
-    return [(v["id"], [n["html"][:150] for n in v["nodes"][:3]]) for v in found if v["impact"] != "minor"]
 
 
 @pytest.mark.timeout(900)  # minutes on a busy machine

@@ -10,54 +10,83 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
-from ..exercises import Exercises, Wrong, curves, drawn, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 
 # %% ../../nbs/checks/deeper.ipynb #658d3978
 exercises = Exercises("deeper")
 check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/deeper.ipynb #10eb1510
-def _batch(seed):
-    draw = torch.Generator().manual_seed(seed)
-    return dict(x=torch.randint(-2, 3, (3, 2, 1, 2), generator=draw) + torch.tensor([0., 3]).view(2, 1, 1))
+def _layer(batches, momentum=0.1):
+    bn = nn.BatchNorm2d(batches[0].shape[1], momentum=momentum)
+    for x in batches: bn(x)
+    return bn.running_mean, bn.running_var
 
-def _over(x, axes, correction=0, eps=1e-5):
-    "Normalize over some axes."
-    variance = x.var(axes, keepdim=True, correction=correction)
-    return (x - x.mean(axes, keepdim=True))/(variance + eps).sqrt()
+def _averaged(batches, momentum, correction=1, axes=(0, 2, 3), old=None, start=(0., 1.)):
+    "Running averages with one thing changed."
+    old = 1 - momentum if old is None else old
+    mean, variance = [torch.full((batches[0].shape[1],), o) for o in start]
+    for x in batches:
+        mean = old*mean + momentum*x.mean(axes)
+        variance = old*variance + momentum*x.var(axes, correction=correction)
+    return mean, variance
 
-ex = exercises.add("batch_norm", reference=lambda x: F.batch_norm(x, None, None, training=True),
-                   inputs=st.integers(0, 9).map(_batch), examples=10)
-ex.hint("`x.mean((0, 2, 3), keepdim=True)` is the mean of each channel, in a shape that broadcasts.",
-        "The variance is the mean of `(x - mean)**2` over the same axes.")
+def _two(answer, batches, momentum):
+    given = answer(batches, momentum)
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise Wrong("Return two tensors: the running mean and the running variance.")
+    return {"the mean": given[0], "the variance": given[1]}
+
+ex = exercises.add("running", reference=_layer, probe=_two, inputs=dict(
+    batches=st.lists(tensors(2, 2, 1, 2), min_size=1, max_size=3),
+    momentum=st.sampled_from([0.1, 0.2])))
+ex.hint("Begin with 0 and 1. In the loop, keep `1 - momentum` of the old value and add `momentum` of the new.",
+        "`x.mean((0, 2, 3))` and `x.var((0, 2, 3))` are the new values; `var` divides by one less already.")
 
 # %% ../../nbs/checks/deeper.ipynb #5e64a7c1
-@ex.wrong("You subtract the mean, but do not divide. Divide by the root of the variance.")
-def _centered(x): return x - x.mean((0, 2, 3), keepdim=True)
+@ex.wrong("Your variance is the plain mean of the squares. What is kept divides by one less than the number of values.")
+def _plain_variance(batches, momentum): return _averaged(batches, momentum, correction=0)
 
-@ex.wrong("You take mean and variance over all channels together. Each channel has its own.")
-def _all_axes(x): return _over(x, (0, 1, 2, 3))
+@ex.wrong("You give the old value the weight `momentum`. PyTorch gives it to the new one.")
+def _turned(batches, momentum): return _averaged(batches, 1 - momentum)
 
-@ex.wrong("You normalize each image on its own. Mean and variance go over the batch as well.")
-def _each_image(x): return _over(x, (2, 3))
+@ex.wrong("The variance starts at 1, not at 0.")
+def _from_zero(batches, momentum): return _averaged(batches, momentum, start=(0., 0.))
 
-@ex.wrong("You divide by the variance. Divide by its root.")
-def _by_variance(x): return (x - x.mean((0, 2, 3), keepdim=True))/(x.var((0, 2, 3), keepdim=True, correction=0) + 1e-5)
+@ex.wrong("You keep the last batch only. Each batch moves the averages by a part of the way.")
+def _last(batches, momentum): return batches[-1].mean((0, 2, 3)), batches[-1].var((0, 2, 3))
 
-@ex.wrong("Your variance divides by one less than the number of values. Batch normalization takes the plain mean.")
-def _less_one(x): return _over(x, (0, 2, 3), correction=1)
+@ex.wrong("You add the new values without scaling the old ones by `1 - momentum`.")
+def _all_kept(batches, momentum): return _averaged(batches, momentum, old=1)
+
+@ex.wrong("The second is the variance, not its root.")
+def _root(batches, momentum):
+    mean, variance = _averaged(batches, momentum)
+    return mean, variance.sqrt()
+
+ex.wrong(answer=lambda batches, momentum: _averaged(batches, momentum)[0]);
 
 # %% ../../nbs/checks/deeper.ipynb #4c6268ed
 @ex.also
-def _plain(x): return _over(x, (0, 2, 3))
+def _plain(batches, momentum): return _averaged(batches, momentum)
 
 @ex.also
-def _layer(x): return nn.BatchNorm2d(x.shape[1])(x).detach()
+def _by_lerp(batches, momentum):
+    mean, variance = torch.zeros(2), torch.ones(2)
+    for x in batches:
+        mean = mean.lerp(x.mean((0, 2, 3)), momentum)
+        variance = variance.lerp(x.var((0, 2, 3)), momentum)
+    return mean, variance
 
 @ex.also
-def _by_channel(x):
-    rows = [(c - c.mean())/(c.var(correction=0) + 1e-5)**0.5 for c in x.transpose(0, 1)]
-    return torch.stack(rows, 1)
+def _by_channel(batches, momentum):
+    out = torch.stack([torch.zeros(2), torch.ones(2)])
+    for x in batches:
+        for c in range(2):
+            values = x[:, c].flatten()
+            out[0, c] += momentum*(values.mean() - out[0, c])
+            out[1, c] += momentum*(values.var() - out[1, c])
+    return list(out)
 
 # %% ../../nbs/checks/deeper.ipynb #6c3d0d92
 def _smooth(targets, n_classes, smoothing): return (1 - smoothing)*F.one_hot(targets, n_classes) + smoothing/n_classes

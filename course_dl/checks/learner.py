@@ -233,27 +233,28 @@ def _with_grads(clip):
     return lambda params, max_norm: clip([p for p in params if p.grad is not None], max_norm)
 
 # %% ../../nbs/checks/learner.ipynb #d30906d6
-ex = exercises.add("clip", reference=_clipper(nn.utils.clip_grad_norm_),
+ex = exercises.add("clip", reference=_clipper(_rescale_long, "before_step"),
     probe=_clip, inputs=dict(max_norm=st.sampled_from([1., 0.5]), scale=st.sampled_from([1., 100.])), examples=4,
-    hints=["In `before_fit`, give `learn.opt.register_step_pre_hook` a function that takes any arguments and "
-           "returns nothing: `def clip(*_): ...`.",
-           "`nn.utils.clip_grad_norm_(learn.model.parameters(), self.max_norm)` does the arithmetic.",
-           "Keep the hook, `self.hook = ...`, and call `self.hook.remove()` in `after_fit`."])
+    hints=["The event is `before_step`: there `p.grad` of every parameter is ready, and not yet used.",
+           "The length is the root of the sum of the squares of all numbers in all gradients.",
+           "Multiply every `p.grad` in place by the same factor: `self.max_norm/length`, but never more than 1."])
 
 # %% ../../nbs/checks/learner.ipynb #8fade363
 ex.wrong("Your clipping has no effect. In `after_loss` the gradients of this batch do not exist yet; in "
-         "`after_batch` the step is done. Let the optimizer call you: `register_step_pre_hook`.",
+         "`after_batch` the step is done. Between them lies `before_step`.",
          _clipper(_with_grads(nn.utils.clip_grad_norm_), "after_loss"))
 ex.wrong("You limit each number by itself, and that turns the gradient into another direction. Limit its "
-         "length: `clip_grad_norm_`.", _clipper(nn.utils.clip_grad_value_))
+         "length, with one factor for all.", _clipper(nn.utils.clip_grad_value_, "before_step"))
 ex.wrong("You limit weights and bias one by one. All gradients together are one vector: hand over all "
          "parameters at once.",
-         _clipper(lambda params, max_norm: [nn.utils.clip_grad_norm_(p, max_norm) for p in params]))
-ex.wrong("You make short gradients longer. They must stay as they are.", _clipper(_rescale))
-ex.wrong("After the training the optimizer still clips. Keep what `register_step_pre_hook` returns, and call "
-         "its `remove()` in `after_fit`.", _clipper(nn.utils.clip_grad_norm_, remove=False))
+         _clipper(lambda params, max_norm: [nn.utils.clip_grad_norm_(p, max_norm) for p in params],
+                  "before_step"))
+ex.wrong("You make short gradients longer. They must stay as they are.", _clipper(_rescale, "before_step"))
+ex.wrong("After the training the optimizer still clips. A hook must be removed in `after_fit`; the event "
+         "`before_step` needs none.", _clipper(nn.utils.clip_grad_norm_, remove=False))
 ex.wrong("You limit the sum of the absolute values. The length is the root of the sum of squares.",
-         _clipper(lambda params, max_norm: nn.utils.clip_grad_norm_(params, max_norm, norm_type=1)))
+         _clipper(lambda params, max_norm: nn.utils.clip_grad_norm_(params, max_norm, norm_type=1),
+                  "before_step"))
 
 # %% ../../nbs/checks/learner.ipynb #585ebc32
 @ex.also
@@ -272,12 +273,12 @@ class _ScaledLoss:
         grads = torch.autograd.grad(learn.loss, list(learn.model.parameters()), retain_graph=True)
         learn.loss = learn.loss*(self.max_norm/torch.cat([g.flatten() for g in grads]).norm()).clamp(max=1)
 
-ex.also(_clipper(_rescale_long))
+ex.also(_clipper(_rescale_long), _clipper(nn.utils.clip_grad_norm_, "before_step"))
 
 # %% ../../nbs/checks/learner.ipynb #9ad33e92
 def _peak_rate(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if not lines: raise Wrong("No line has four points or more. Try several rates, from 0.0001 to 1.")
+    if not lines: raise Wrong("No line has four points or more. Try several rates, from 0.001 to 10.")
     x, y = lines[0]
     if x.min() <= 0:
         raise Wrong(f"A learning rate is above 0; yours go down to {x.min():.3g}. Plot the rates, not their "
@@ -305,7 +306,7 @@ def _drawn(x, y, scale="log", xlabel="peak rate", ylabel="accuracy"):
 _rates, _good = np.array([1e-4, 1e-3, 1e-2, 0.1, 1]), np.array([0.7, 0.88, 0.93, 0.9, 0.1])
 
 ex = exercises.add("peak_rate", reference=_drawn(_rates, _good), probe=_peak_rate,
-    hints=["For each rate: `net = new_net()`, an optimizer over its parameters, and `train` with a new "
+    hints=["For each rate: `net = new_net()`, `torch.optim.SGD` over its parameters, and `train` with a new "
            "`OneCycle(lr)`.",
            "`train(...).history[-1][\"accuracy\"]` is one point. Draw them all with `ax.semilogx(rates, "
            "accuracies)`."])

@@ -1,0 +1,868 @@
+// The figures of the course that a reader takes in hand, one module for notebooks (anywidget runs it) and for the
+// site (where it stands in the page). No imports. First what computes, exported so that tests can hold it against
+// PyTorch; then what draws; then the figures, each a function of the page's `Desk` that returns how to draw a state.
+
+// ---- Numbers ----
+
+const sum = list => list.reduce((a, b) => a + b, 0);
+const mean = list => sum(list)/list.length;
+const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
+const snap = (v, grid) => +(Math.round(v/grid)*grid).toFixed(6);
+
+export const curves = {  // of one knob: loss and slope, and where to show the loss after each step
+  bowl: {name: "the lesson's bowl", loss: a => ((a-3)**2 + (2*a-5)**2)/2, slope: a => 5*a - 13, log: [0.05, 5e3]},
+  valleys: {name: "two valleys", loss: a => ((a-1)*(a-5))**2/6 + (7-a)/2, slope: a => 2*(a-1)*(a-5)*(a-3)/3 - 1/2,
+            log: [0.5, 5e3]},
+};
+
+export function oneStep(curve, a, lr) { return a - lr*curves[curve].slope(a); }
+
+// A line w·x + b and its mean squared error on points [x, y].
+export function lineLoss(points, [w, b]) { return mean(points.map(([x, y]) => (w*x + b - y)**2)); }
+
+export function lineGradient(points, [w, b]) {
+  return [2*mean(points.map(([x, y]) => (w*x + b - y)*x)), 2*mean(points.map(([x, y]) => w*x + b - y))];
+}
+
+// The walk of SGD with momentum, as torch.optim.SGD takes it; one list of indices is one batch.
+export function walkLine(points, start, lr, momentum, batches) {
+  const walk = [start];
+  let speed = [0, 0];
+  for (const batch of batches) {
+    const at = walk.at(-1), slope = lineGradient(batch.map(i => points[i]), at);
+    speed = speed.map((v, k) => momentum*v + slope[k]);
+    walk.push(at.map((p, k) => p - lr*speed[k]));
+    if (!walk.at(-1).every(v => Math.abs(v) < 1e9)) break;
+  }
+  return walk;
+}
+
+// Where the loss is lowest, and its two curvatures with their directions: the soft one, then the stiff one.
+export function bowl(points) {
+  const xx = 2*mean(points.map(([x]) => x*x)), x1 = 2*mean(points.map(([x]) => x)), det = 2*xx - x1*x1;
+  const slope = lineGradient(points, [0, 0]);
+  const best = det > 1e-9 ? [(x1*slope[1] - 2*slope[0])/det, (x1*slope[0] - xx*slope[1])/det] : [0, -slope[1]/2];
+  const half = (xx + 2)/2, off = Math.hypot((xx-2)/2, x1), stiff = half + off, soft = Math.max(det/stiff, 1e-9);
+  const angle = Math.atan2(x1, (xx-2)/2)/2;  // of the stiff direction
+  return {best, low: lineLoss(points, best), curvatures: [soft, stiff], angle};
+}
+
+// Seeded random numbers, the same on every machine.
+export function dice(seed) {
+  return () => {
+    seed = (seed + 0x6D2B79F5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0)/2**32;
+  };
+}
+
+function shuffled(n, random) {
+  const order = [...Array(n).keys()];
+  for (let i = n-1; i > 0; i--) {
+    const j = Math.floor(random()*(i+1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+// A drawing is a list of strokes, a stroke a list of points [x, y] in pixels of an image of 28 by 28.
+export const pen = 1;  // where ink is full, in pixels from the middle of a stroke; half a pixel further there is half
+
+function distance(x, y, [ax, ay], [bx, by]) {
+  const dx = bx-ax, dy = by-ay, length = dx*dx + dy*dy;
+  const t = length > 0 ? clamp(((x-ax)*dx + (y-ay)*dy)/length, 0, 1) : 0;
+  return Math.hypot(x - ax - t*dx, y - ay - t*dy);
+}
+
+export function rasterize(strokes) {
+  const image = new Float64Array(784);
+  for (const stroke of strokes) {
+    stroke.forEach((b, i) => {
+      const a = stroke[Math.max(i-1, 0)], reach = pen + 1;
+      const [left, right] = [Math.min(a[0], b[0]) - reach, Math.max(a[0], b[0]) + reach];
+      const [top, bottom] = [Math.min(a[1], b[1]) - reach, Math.max(a[1], b[1]) + reach];
+      for (let r = Math.max(Math.floor(top), 0); r < Math.min(bottom, 28); r++) {
+        for (let c = Math.max(Math.floor(left), 0); c < Math.min(right, 28); c++) {
+          const ink = clamp(pen + 1 - distance(c+0.5, r+0.5, a, b), 0, 1);
+          image[28*r+c] = Math.max(image[28*r+c], ink);
+        }
+      }
+    });
+  }
+  return image;
+}
+
+const moved = (strokes, dx, dy) => strokes.map(stroke => stroke.map(([x, y]) => [x + dx, y + dy]));
+
+// As MNIST was made: scaled into a box of 20 by 20, then the middle of its ink put into the middle of pixel (14, 14).
+export function center(strokes) {
+  const points = strokes.flat(), ends = [0, 1].map(k => points.map(p => p[k]));
+  const [x, y] = ends.map(v => [Math.min(...v), Math.max(...v)]);
+  const scale = (20 - 2*pen - 1)/Math.max(x[1]-x[0], y[1]-y[0], 4);
+  const boxed = strokes.map(stroke => stroke.map(
+    p => [14 + (p[0] - (x[0]+x[1])/2)*scale, 14 + (p[1] - (y[0]+y[1])/2)*scale]));
+  const image = rasterize(boxed), ink = sum(image);
+  const middle = [i => i%28, i => Math.floor(i/28)].map(at => sum(image.map((v, i) => v*(at(i)+0.5)))/ink);
+  return moved(boxed, 14.5 - middle[0], 14.5 - middle[1]);
+}
+
+// Weights as the lessons store them, {name: {shape, values}}, from the bytes of a safetensors file.
+export function readWeights(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = Number(view.getBigUint64(0, true)), text = new Uint8Array(bytes.buffer, bytes.byteOffset + 8, size);
+  const {__metadata__, ...header} = JSON.parse(new TextDecoder().decode(text));
+  const read = {F32: at => view.getFloat32(at, true), F16: at => half(view.getUint16(at, true))};
+  return Object.fromEntries(Object.entries(header).map(([name, {dtype, shape, data_offsets: [from, to]}]) => {
+    const values = new Float32Array(shape.reduce((a, b) => a*b, 1)), width = (to-from)/values.length;
+    const number = read[dtype];
+    for (let i = 0; i < values.length; i++) values[i] = number(8 + size + from + i*width);
+    return [name, {shape, values}];
+  }));
+}
+
+function half(bits) {
+  const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, part = bits & 1023;
+  if (exponent === 0) return sign*part*2**-24;
+  return exponent === 31 ? (part ? NaN : sign*Infinity) : sign*(1 + part/1024)*2**(exponent-15);
+}
+
+// Linear layers "NAME.0.weight", "NAME.2.weight", …, with ReLU between them.
+export function forward(weights, name, x) {
+  const layers = Object.keys(weights).filter(key => key.startsWith(name + ".") && key.endsWith(".weight"));
+  layers.sort((a, b) => parseInt(a.split(".")[1]) - parseInt(b.split(".")[1]));
+  layers.forEach((key, k) => {
+    const {shape: [rows, columns], values} = weights[key];
+    const out = Array.from(weights[key.replace("weight", "bias")].values);
+    const inked = Array.from(x.keys()).filter(c => x[c]);
+    for (let r = 0; r < rows; r++) for (const c of inked) out[r] += values[r*columns+c]*x[c];
+    x = k < layers.length-1 ? out.map(v => Math.max(v, 0)) : out;
+  });
+  return x;
+}
+
+export function l1(image, values) { return sum(image.map((v, i) => Math.abs(v - values[i])))/image.length; }
+
+// A network for points in the plane, with any number of hidden ReLU units and one logit; with none, a perceptron.
+// Its parameters are one list: for each unit two weights and a bias, then the output's weights and its bias.
+export function netStart(hidden, seed) {
+  const random = dice(seed), spread = (n, size) => Array.from({length: n}, () => (2*random()-1)*size);
+  return hidden ? [...spread(3*hidden, Math.SQRT1_2), ...spread(hidden+1, 1/Math.sqrt(hidden))] : spread(3, 0.7);
+}
+
+export function netLogit(net, hidden, x, y) {
+  if (!hidden) return net[0]*x + net[1]*y + net[2];
+  let logit = net[4*hidden];
+  for (let k = 0; k < hidden; k++) logit += net[3*hidden+k]*Math.max(net[3*k]*x + net[3*k+1]*y + net[3*k+2], 0);
+  return logit;
+}
+
+// Mean binary cross-entropy over points [x, y, class], and its slope along each parameter.
+export function netGradient(net, hidden, points) {
+  const slope = net.map(() => 0);
+  let loss = 0;
+  for (const [x, y, label] of points) {
+    const logit = netLogit(net, hidden, x, y), d = (1/(1 + Math.exp(-logit)) - label)/points.length;
+    loss += (Math.max(logit, 0) - label*logit + Math.log1p(Math.exp(-Math.abs(logit))))/points.length;
+    if (!hidden) [x, y, 1].forEach((v, i) => { slope[i] += d*v; });
+    for (let k = 0; k < hidden; k++) {
+      const z = net[3*k]*x + net[3*k+1]*y + net[3*k+2], back = z > 0 ? d*net[3*hidden+k] : 0;
+      [x, y, 1].forEach((v, i) => { slope[3*k+i] += back*v; });
+      slope[3*hidden+k] += d*Math.max(z, 0);
+    }
+    if (hidden) slope[4*hidden] += d;
+  }
+  return {loss, slope};
+}
+
+// One step of Adam, as torch.optim.Adam takes it; `memory` is {} at the start.
+export function adam(net, slope, lr, memory) {
+  memory.t = (memory.t ?? 0) + 1;
+  memory.m = slope.map((g, i) => 0.9*(memory.m?.[i] ?? 0) + 0.1*g);
+  memory.v = slope.map((g, i) => 0.999*(memory.v?.[i] ?? 0) + 0.001*g*g);
+  return net.map((p, i) => p - lr*memory.m[i]/(1 - 0.9**memory.t)
+    /(Math.sqrt(memory.v[i]/(1 - 0.999**memory.t)) + 1e-8));
+}
+
+// ---- Drawing ----
+
+const colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"];  // of the course's plots
+const look = `
+.cdl { container-type: inline-size; color: var(--jp-content-font-color1, var(--vscode-foreground, inherit));
+  font: 15px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
+.cdl .panels, .cdl .controls { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; }
+.cdl .panels { align-items: flex-start; }
+.cdl .panel { flex: 1 1 0; max-width: 400px; min-width: 0; }
+@container (max-width: 640px) { .cdl .panel { flex: 0 0 min(100%, 340px); } .cdl .say { min-height: 7em; } }
+.cdl svg { display: block; width: 100%; overflow: hidden; user-select: none; -webkit-user-select: none; }
+.cdl svg text { fill: currentColor; font-size: 12px; }
+.cdl svg text.halo { paint-order: stroke; stroke: var(--cdl-ground, transparent); stroke-width: 3px; }
+.cdl .frame { fill: none; stroke: currentColor; opacity: .6; }
+.cdl .grid { stroke: currentColor; opacity: .13; }
+.cdl .faint { stroke: currentColor; opacity: .4; fill: none; }
+.cdl .handle { cursor: grab; outline: none; }
+.cdl .handle .reach { fill: transparent; }
+.cdl .handle .knob { stroke: #fff; stroke-width: 1.5; }
+.cdl .handle:focus-visible .reach { stroke: currentColor; stroke-width: 2; }
+.cdl .controls { margin: .4rem 0; }
+.cdl label { display: inline-flex; gap: .4rem; align-items: center; margin: 0; }
+.cdl input[type=range] { width: 9rem; accent-color: ${colors[0]}; }
+.cdl input, .cdl select, .cdl button, .cdl textarea { font: inherit; margin: 0; }
+.cdl button, .cdl select { min-height: 30px; padding: .1rem .7rem; color: inherit; border-radius: 4px; cursor: pointer;
+  background: color-mix(in srgb, currentColor 7%, transparent);
+  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }
+.cdl option { color: #000; background: #fff; }
+.cdl button:hover { background: color-mix(in srgb, currentColor 16%, transparent); }
+.cdl :is(button, select, input, textarea, canvas, summary):focus-visible { outline: 2px solid ${colors[0]};
+  outline-offset: 2px; }
+.cdl .number { font-variant-numeric: tabular-nums; min-width: 3.2em; }
+.cdl .say { margin: .2rem 0 0; min-height: 4.2em; max-width: 52rem; font-variant-numeric: tabular-nums; }
+.cdl canvas { display: block; width: 100%; image-rendering: pixelated; background: #fff; border-radius: 3px;
+  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); box-sizing: border-box; }
+.cdl canvas.pad { cursor: crosshair; touch-action: none; }
+.cdl .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: 13px; line-height: 1.3; }
+.cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; font-variant-numeric: tabular-nums; }
+.cdl :is(th, td) { text-align: left; padding: .2rem .4rem .2rem 0; font-weight: 400; background: none; border: 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.cdl td:last-child { font-weight: 700; }
+.cdl textarea { width: 100%; box-sizing: border-box; color: inherit; background: transparent;
+  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }`;
+
+const fill = (node, attributes, parts) => {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...parts);
+  return node;
+};
+const h = (tag, attributes = {}, ...parts) => fill(document.createElement(tag), attributes, parts);
+const s = (tag, attributes = {}, ...parts) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, parts);
+const fixed = (v, digits = 2) => {
+  const text = Math.abs(v) >= 1e6 ? v.toExponential(1).replace("e+", "e") : v.toLocaleString("en", {
+    minimumFractionDigits: digits, maximumFractionDigits: digits});
+  return (/[1-9]/.test(text) ? text : text.replace("-", "")).replace("-", "−");
+};
+const digits = v => fixed(v, Math.abs(v) >= 100 ? 0 : Math.abs(v) >= 10 ? 1 : 2);
+
+// Axes in an SVG of 360 by 300: `X`, `Y` from data to pixels, `at` back; what is drawn goes into `layer`, cut off.
+let plots = 0;
+function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
+  const box = {left: 46, right: 346, top: 10, bottom: 258}, id = `cdl-${++plots}`, back = s("g"), layer = s("g");
+  const svg = s("svg", {viewBox: "0 0 360 300", role: "group", "aria-label": label},
+    s("defs", {}, s("clipPath", {id}, s("rect", {x: box.left, y: box.top, width: 300, height: 248}))), back,
+    s("g", {"clip-path": `url(#${id})`}, layer));
+  const front = s("g");
+  svg.append(front);
+  const self = {svg, layer, front, box, x, y};
+  const level = v => logY ? Math.log10(Math.max(v, 1e-300)) : v;
+  self.X = v => box.left + (v-self.x[0])/(self.x[1]-self.x[0])*300;
+  self.Y = v => box.bottom - (level(v)-level(self.y[0]))/(level(self.y[1])-level(self.y[0]))*248;
+  self.at = event => {
+    const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    return [self.x[0] + (p.x-box.left)/300*(self.x[1]-self.x[0]),
+            self.y[0] + (box.bottom-p.y)/248*(self.y[1]-self.y[0])];
+  };
+  self.path = points => points.map(([px, py], i) => `${i ? "L" : "M"}${self.X(px).toFixed(1)} ${self.Y(py).toFixed(1)}`)
+    .join("");
+  self.axes = () => {
+    const marks = logY ? logTicks(self.y) : ticks[1] ? niceTicks(self.y, ticks[1]) : [];
+    back.replaceChildren(
+      ...niceTicks(self.x, ticks[0]).flatMap(v => [
+        s("line", {class: "grid", x1: self.X(v), x2: self.X(v), y1: box.top, y2: box.bottom}),
+        s("text", {x: self.X(v), y: 273, "text-anchor": "middle"}, tickText(v))]),
+      ...marks.flatMap(v => [
+        s("line", {class: "grid", y1: self.Y(v), y2: self.Y(v), x1: box.left, x2: box.right}),
+        s("text", {x: 41, y: self.Y(v) + 4, "text-anchor": "end"}, tickText(v))]),
+      s("path", {class: "frame", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}`}),
+      s("text", {x: 196, y: 293, "text-anchor": "middle"}, xlabel),
+      s("text", {transform: "translate(11 134) rotate(-90)", "text-anchor": "middle"}, ylabel));
+  };
+  self.axes();
+  return self;
+}
+
+function niceTicks([low, high], n) {
+  const raw = (high-low)/n, power = 10**Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find(k => k*power >= raw*0.999)*power, found = [];
+  for (let v = Math.ceil(low/step - 1e-9)*step; v <= high + step*1e-6; v += step) found.push(+v.toFixed(9));
+  return found;
+}
+
+function logTicks([low, high]) {
+  const found = [];
+  for (let k = Math.ceil(Math.log10(low)); 10**k <= high; k++) found.push(10**k);
+  return found;
+}
+
+const tickText = v => (Math.abs(v) >= 1e4 ? v.toExponential(0).replace("e+", "e") : String(+v.toPrecision(6)))
+  .replace("-", "−");
+
+// A knob on a plot, for mouse, touch and keys; to a screen reader a slider.
+function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy", size = 7, square = false}) {
+  const mark = {class: "knob", fill: color};
+  const knob = s("g", {class: "handle", tabindex: 0, role: "slider", "aria-label": name},
+    s("circle", {class: "reach", r: Math.min(16, 2*size + 2)}), square ?
+    s("rect", {...mark, x: -size, y: -size, width: 2*size, height: 2*size}) : s("circle", {...mark, r: size}));
+  const [first] = keys, [low, high] = space[first];
+  let offset = null, last = null;
+  const follow = event => {
+    if (!offset || (event.clientX === last.clientX && event.clientY === last.clientY)) return;
+    last = event;
+    move(space.at(event).map((v, k) => snap(v + offset[k], grid[k])));
+  };
+  knob.addEventListener("pointerdown", event => {
+    const from = space.at(event), here = at();
+    [offset, last] = [[here[0]-from[0], here[1]-from[1]], event];
+    knob.setPointerCapture(event.pointerId);
+    knob.focus({preventScroll: true});
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  knob.addEventListener("touchstart", event => event.preventDefault(), {passive: false});  // the page stays
+  knob.addEventListener("pointermove", follow);
+  knob.addEventListener("pointerup", event => { follow(event); offset = null; });
+  knob.addEventListener("pointercancel", () => { offset = null; });
+  knob.addEventListener("keydown", event => {
+    const step = event.shiftKey ? 10 : 1, here = at();
+    const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
+                      PageUp: [10, 0], PageDown: [-10, 0]}[event.key] ?? [0, 0];
+    const along = keys === "x" ? [dx+dy, 0] : keys === "y" ? [0, dx+dy] : [dx, dy];
+    if (!along.some(Boolean)) return;
+    move(along.map((d, k) => snap(here[k] + step*d*grid[k], grid[k])));
+    event.preventDefault();
+  });
+  space.front.append(knob);
+  return {knob, draw() {
+    const [px, py] = at(), inside = space.X(px) >= space.box.left - 1 && space.X(px) <= space.box.right + 1
+      && space.Y(py) >= space.box.top - 1 && space.Y(py) <= space.box.bottom + 1;
+    const x = clamp(space.X(px), space.box.left, space.box.right);
+    const y = clamp(space.Y(py), space.box.top, space.box.bottom);
+    knob.setAttribute("transform", `translate(${x} ${y})`);
+    knob.setAttribute("opacity", inside ? 1 : 0.45);
+    const now = first === "x" ? px : py;
+    knob.setAttribute("aria-valuemin", Math.min(low, now));
+    knob.setAttribute("aria-valuemax", Math.max(high, now));
+    knob.setAttribute("aria-valuenow", now);
+    knob.setAttribute("aria-valuetext", say());
+  }};
+}
+
+function slider(name, {min, max, step, text, oninput}) {
+  const input = h("input", {type: "range", min, max, step, oninput: () => oninput(+input.value)});
+  const number = h("span", {class: "number"});
+  return {node: h("label", {}, name, input, number), draw(value) {
+    input.value = value;
+    number.textContent = text(value);
+    input.setAttribute("aria-valuetext", text(value));
+  }};
+}
+
+function choice(name, options, onchange) {
+  const select = h("select", {onchange: () => onchange(select.value)},
+    ...Object.entries(options).map(([value, text]) => h("option", {value}, text)));
+  return {node: h("label", {}, name, select), draw(value) { select.value = value; }};
+}
+
+const button = (text, onclick) => h("button", {type: "button", onclick}, text);
+
+// Ellipses of equal loss around the best line, each level `ratio` times as far up as the one before.
+function contours(space, {best, curvatures, angle}, levels) {
+  const turn = [[-Math.sin(angle), Math.cos(angle)], [Math.cos(angle), Math.sin(angle)]];  // soft, then stiff
+  return levels.map(level => {
+    const ring = Array.from({length: 121}, (_, i) => {
+      const t = i*Math.PI/60, reach = curvatures.map((k, j) => Math.sqrt(2*level/k)*(j ? Math.sin(t) : Math.cos(t)));
+      return [0, 1].map(k => best[k] + reach[0]*turn[0][k] + reach[1]*turn[1][k]);
+    });
+    return s("path", {d: space.path(ring) + "Z", fill: colors[0], "fill-opacity": 0.07, stroke: colors[0],
+                      "stroke-opacity": 0.45});
+  });
+}
+
+const star = (x, y) => s("path", {transform: `translate(${x} ${y})`, fill: colors[2],
+  d: Array.from({length: 10}, (_, i) => {
+    const r = i%2 ? 3.2 : 8, t = i*Math.PI/5;
+    return `${i ? "L" : "M"}${(r*Math.sin(t)).toFixed(1)} ${(-r*Math.cos(t)).toFixed(1)}`;
+  }).join("") + "Z"});
+
+function paint(canvas, values, color) {  // values 28 by 28; `color` writes red, green, blue and opacity
+  const context = canvas.getContext("2d"), picture = context.createImageData(28, 28);
+  values.forEach((v, i) => color(v, picture.data, 4*i));
+  context.putImageData(picture, 0, 0);
+}
+
+const inkColor = (v, out, at) => {
+  out[at] = out[at+1] = out[at+2] = 255*(1-v);
+  out[at+3] = 255;
+};
+const red = [178, 24, 43], blue = [33, 102, 172];
+const signedColor = (v, out, at) => {  // red speaks for, blue against
+  const t = Math.min(Math.abs(v), 1), end = v > 0 ? red : blue;
+  for (let k = 0; k < 3; k++) out[at+k] = 255 + (end[k]-255)*t;
+  out[at+3] = 255;
+};
+
+// What a figure works with: its state, where to draw, and a clock that stops when told or when motion is unwelcome.
+class Desk {
+  constructor(model, root) {
+    Object.assign(this, {model, root, timer: null});
+    this.say = h("p", {class: "say", "aria-live": "polite"});
+  }
+  get state() { return this.model.get("state"); }
+  put(patch) {
+    this.model.set("state", {...this.state, ...patch});
+    this.model.save_changes();  // at once: the echo of an older state would take back what is not sent yet
+  }
+  move(patch) { this.stop(); this.put(patch); }
+  show(panels, controls) {
+    this.root.append(h("div", {class: "panels"}, ...panels.map(o => h("div", {class: "panel"}, o))),
+                     h("div", {class: "controls"}, ...controls), this.say);
+  }
+  stop() { clearTimeout(this.timer); this.timer = null; }
+  play(step, pause) {  // `step` answers whether to go on
+    this.stop();
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) { while (step()); return; }
+    const next = () => { this.timer = step() ? setTimeout(next, pause) : null; };
+    next();
+  }
+}
+
+// ---- Figures ----
+
+function oneKnob(desk) {
+  const left = plot({x: [-1, 6.2], y: [0, 33], xlabel: "a", ylabel: "loss", label: "The loss over one knob"});
+  const right = plot({x: [-0.5, 20.5], y: [0.05, 5e3], logY: true, xlabel: "step", ylabel: "loss",
+                      label: "The loss after each step"});
+  const step = () => {
+    const {curve, a, lr, trail} = desk.state, next = oneStep(curve, a, lr);
+    if (trail.length >= 20 || Math.abs(next) > 1e12) return false;
+    desk.put({trail: [...trail, a], a: next});
+    return trail.length < 19;
+  };
+  const again = () => desk.move({a: desk.state.trail[0] ?? desk.state.a, trail: []});
+  const ball = handle(left, {
+    name: "The knob a", keys: "x", grid: [0.05, 1],
+    at: () => [desk.state.a, curves[desk.state.curve].loss(desk.state.a)],
+    move: ([a]) => desk.move({a: clamp(a, -1, 6.2), trail: []}),
+    say: () => `a ${fixed(desk.state.a)}, loss ${digits(curves[desk.state.curve].loss(desk.state.a))}`});
+  const curve = choice("Loss", Object.fromEntries(Object.entries(curves).map(([key, o]) => [key, o.name])),
+    value => desk.move({curve: value, trail: []}));
+  const rate = slider("Learning rate", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v),
+    oninput: lr => desk.move({lr})});
+  desk.show([left.svg, right.svg], [rate.node, button("Step", () => { desk.stop(); step(); }),
+    button("20 steps", () => { again(); desk.play(step, 110); }),
+    button("Start again", again), curve.node]);
+  return () => {
+    const {curve: name, a, lr, trail} = desk.state, {loss, slope, log} = curves[name], next = oneStep(name, a, lr);
+    Object.assign(right, {y: log});
+    right.axes();
+    const line = Array.from({length: 145}, (_, i) => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, a];
+    const reach = 1.6/Math.hypot(1, slope(a)*7.2/33), ends = [a-reach, a+reach].map(v => [v, loss(a) + slope(a)*(v-a)]);
+    const [from, to] = [left.X(clamp(a, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
+    left.layer.replaceChildren(
+      s("path", {d: left.path(line), fill: "none", stroke: colors[0], "stroke-width": 2}),
+      s("path", {d: left.path(ends), stroke: colors[1], "stroke-width": 2}),
+      ...trail.map(v => s("circle", {cx: left.X(v), cy: left.Y(loss(v)), r: 4, fill: colors[1], opacity: 0.45})),
+      s("path", {class: "faint", "stroke-dasharray": "3 3",
+                 d: `M${from} ${left.Y(loss(a))}V250M${to} ${left.Y(loss(next))}V250`}),
+      s("path", {stroke: colors[1], "stroke-width": 2, fill: "none",
+                 d: `M${from} 250H${to}` + (Math.abs(to-from) > 8 ? `m${-tip} -4l${tip} 4l${-tip} 4` : "")}),
+      s("circle", {cx: left.X(next), cy: left.Y(loss(next)), r: 6, fill: "none", stroke: colors[1],
+                   "stroke-width": 2}));
+    const shown = seen.map((v, i) => [i, clamp(loss(v), log[0], log[1])]);
+    right.layer.replaceChildren(s("path", {d: right.path(shown), fill: "none", stroke: colors[1], "stroke-width": 1.6}),
+      ...shown.map(([i, v]) => s("circle", {cx: right.X(i), cy: right.Y(v), r: 3.5, fill: colors[1]})));
+    ball.draw();
+    curve.draw(name);
+    rate.draw(lr);
+    const change = -lr*slope(a), gone = Math.abs(a-2.6) > 3.6 ? " The knob has left the picture." : "";
+    let more = "";
+    if (name === "bowl") {
+      const factor = 1 - 5*lr, size = Math.abs(factor);
+      more = ` A step multiplies the distance from the bottom by 1 − 5·lr = ${fixed(factor)}: ` + (
+        size > 1 ? "it grows, and the knob flies away." : size > 0.995 ? "it jumps from side to side for ever." :
+        factor < 0 ? "from side to side, nearer each time." : "nearer each time.");
+    }
+    desk.say.textContent = `Slope ${digits(slope(a))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: `
+      + `a goes from ${digits(a)} to ${digits(next)}, the loss from ${digits(loss(a))} `
+      + `to ${digits(loss(next))}.${more}${gone}`;
+  };
+}
+
+function lineMap(desk) {
+  const plane = plot({x: [0, 1], y: [-3.2, 0.8], xlabel: "x", ylabel: "y", label: "Points and a line"});
+  const map = plot({x: [-2.5, 3.5], y: [-3.6, 1.4], xlabel: "slope w", ylabel: "offset b",
+                    label: "The map of all lines"});
+  const words = () => `slope ${fixed(desk.state.w)}, offset ${fixed(desk.state.b)}, loss `
+    + fixed(lineLoss(desk.state.points, [desk.state.w, desk.state.b]), 3);
+  const place = (w, b) => desk.move({w: snap(clamp(w, -2.5, 3.5), 1e-4), b: snap(clamp(b, -3.6, 1.4), 1e-4), walk: []});
+  const dots = desk.state.points.map((_, i) => handle(plane, {
+    name: `Point ${i+1}`, grid: [0.02, 0.05], color: colors[0], size: 5, at: () => desk.state.points[i] ?? [0, 0],
+    move: ([x, y]) => desk.move({walk: [],
+      points: desk.state.points.map((p, k) => k === i ? [clamp(x, 0, 1), clamp(y, -3.2, 0.8)] : p)}),
+    say: () => `x ${fixed(desk.state.points[i][0])}, y ${fixed(desk.state.points[i][1])}`}));
+  const ends = [0, 1].map(end => handle(plane, {
+    name: `${end ? "Right" : "Left"} end of the line`, keys: "y", grid: [1, 0.05], size: 6,
+    at: () => [end, desk.state.b + end*desk.state.w], say: words,
+    move: ([, y]) => end ? place(y - desk.state.b, desk.state.b) : place(desk.state.b + desk.state.w - y, y)}));
+  const ball = handle(map, {name: "The line, as a place on the map", grid: [0.05, 0.05], say: words,
+    at: () => [desk.state.w, desk.state.b], move: ([w, b]) => place(w, b)});
+  const rate = slider("Learning rate", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v),
+    oninput: lr => desk.move({lr})});
+  const method = choice("Steps by", {all: "all points", momentum: "all points, with momentum 0.9",
+    batches: "batches of 2 points"}, value => desk.move({method: value}));
+  const release = () => {
+    const {points, w, b, lr, method: how, walk} = desk.state, all = [...points.keys()], random = dice(1), batches = [];
+    while (batches.length < 100) {
+      const order = shuffled(all.length, random);
+      if (how !== "batches") batches.push(all);
+      else for (let i = 0; i < order.length; i += 2) batches.push(order.slice(i, i+2));
+    }
+    const found = walkLine(points, walk[0] ?? [w, b], lr, how === "momentum" ? 0.9 : 0, batches.slice(0, 100));
+    let k = 0;
+    desk.play(() => {
+      k += 1;
+      desk.put({walk: found.slice(0, k+1), w: found[k][0], b: found[k][1]});
+      return k+1 < found.length;
+    }, 45);
+  };
+  desk.show([plane.svg, map.svg], [rate.node, method.node, button("Release", release), button("Put back", () => {
+    const [w, b] = desk.state.walk[0] ?? [1, -0.5];
+    place(w, b);
+  })]);
+  return () => {
+    const {w, b, points, lr, method: how, walk} = desk.state, shape = bowl(points), loss = lineLoss(points, [w, b]);
+    plane.layer.replaceChildren(
+      ...points.map(([x, y]) => s("path", {d: plane.path([[x, y], [x, w*x + b]]), stroke: colors[1], opacity: 0.55})),
+      s("path", {d: plane.path([[0, b], [1, w+b]]), stroke: colors[1], "stroke-width": 2}));
+    const low = Math.max(shape.low, 0.01);
+    map.layer.replaceChildren(
+      ...contours(map, shape, Array.from({length: 13}, (_, i) => low*2**(i-3)).reverse()),
+      star(map.X(shape.best[0]), map.Y(shape.best[1])),
+      s("path", {d: map.path(walk), fill: "none", stroke: colors[1], "stroke-width": 1.5}),
+      ...walk.slice(0, -1).map(p => s("circle", {cx: map.X(p[0]), cy: map.Y(p[1]), r: 2.2, fill: colors[1]})));
+    for (const o of [...dots, ...ends, ball]) o.draw();
+    rate.draw(lr);
+    method.draw(how);
+    const limit = 2/shape.curvatures[1], fast = lr > limit && how !== "momentum";
+    desk.say.textContent = `Slope ${digits(w)}, offset ${digits(b)}: the mean squared error is ${digits(loss)}, `
+      + `at the star ${fixed(shape.low, 3)}. ` + (walk.length > 1 ? `${walk.length-1} steps. ` : "")
+      + `Across the valley the curvature is ${fixed(shape.curvatures[1])}, so steps by all points need a learning rate `
+      + `below ${fixed(limit)}` + (fast ? ": this one is above." : ".");
+  };
+}
+
+export const readings = [[35.7, 0.5], [55.9, 14], [58.2, 15], [81.9, 28], [56.3, 11], [48.9, 8], [33.9, 3], [21.8, -4],
+                         [48.4, 6], [60.4, 13], [68.4, 21]];
+
+function twoScales(desk) {
+  const x = readings.map(p => p[0]), middle = mean(x), spread = Math.sqrt(sum(x.map(v => (v-middle)**2))/(x.length-1));
+  const scales = {
+    raw: {name: "as they are", change: v => v, x: [0, 1.2], y: [-25, 8], grid: [0.01, 0.5]},
+    tens: {name: "in tens", change: v => v/10, x: [0, 9], y: [-25, 8], grid: [0.1, 0.5]},
+    standardized: {name: "standardized", change: v => (v-middle)/spread, x: [-4, 20], y: [-4, 20], grid: [0.25, 0.25]}};
+  const points = {}, shapes = {};
+  for (const [key, {change}] of Object.entries(scales)) {
+    points[key] = readings.map(([v, y]) => [change(v), y]);
+    shapes[key] = bowl(points[key]);
+  }
+  const map = plot({x: [0, 1.2], y: [-25, 8], xlabel: "slope w", ylabel: "offset b",
+                    label: "The loss over both knobs"});
+  const bars = plot({x: [-1.6, 1.6], y: [0, 2], xlabel: "factor of a step, 1 − curvature·lr", ylabel: "",
+                     ticks: [6, 0], label: "What a step does to the distance along each direction"});
+  const rateOf = ({inputs, part}) => part*2/shapes[inputs].curvatures[1];
+  const grid = [1, 1];
+  const ball = handle(map, {name: "The ball", grid, at: () => [desk.state.w, desk.state.b],
+    move: ([w, b]) => desk.move({w: clamp(w, ...map.x), b: clamp(b, ...map.y), walk: []}),
+    say: () => `w ${fixed(desk.state.w)}, b ${fixed(desk.state.b)}, loss `
+      + digits(lineLoss(points[desk.state.inputs], [desk.state.w, desk.state.b]))});
+  const inputs = choice("Readings", Object.fromEntries(Object.entries(scales).map(([key, o]) => [key, o.name])),
+    value => desk.move({inputs: value, w: 1, b: 0, walk: []}));
+  const part = slider("Learning rate, of the limit", {min: 0.02, max: 1.1, step: 0.02,
+    text: v => `${Math.round(100*v)} %`, oninput: value => desk.move({part: value})});
+  const release = () => {
+    const {inputs: key, w, b, walk} = desk.state, all = [...readings.keys()];
+    const found = walkLine(points[key], walk[0] ?? [w, b], rateOf(desk.state), 0, Array(200).fill(all));
+    let k = 0;
+    desk.play(() => {
+      k = Math.min(k < 20 ? k+1 : k+4, found.length-1);
+      desk.put({walk: found.slice(0, k+1), w: found[k][0], b: found[k][1]});
+      return k+1 < found.length;
+    }, 60);
+  };
+  desk.show([map.svg, bars.svg], [inputs.node, part.node, button("Release", release),
+    button("Put back", () => desk.move({w: 1, b: 0, walk: []}))]);
+  return () => {
+    const {inputs: key, part: share, w, b, walk} = desk.state, scale = scales[key], shape = shapes[key];
+    if (map.x !== scale.x) {
+      Object.assign(map, {x: scale.x, y: scale.y});
+      grid.splice(0, 2, ...scale.grid);
+      map.axes();
+    }
+    const lr = rateOf(desk.state), factors = shape.curvatures.map(k => 1 - k*lr), loss = lineLoss(points[key], [w, b]);
+    map.layer.replaceChildren(
+      ...contours(map, shape, Array.from({length: 12}, (_, i) => 0.5*3**i).reverse()),
+      star(map.X(shape.best[0]), map.Y(shape.best[1])),
+      s("path", {d: map.path(walk), fill: "none", stroke: colors[1], "stroke-width": 1.5}),
+      ...walk.slice(0, -1).map(p => s("circle", {cx: map.X(p[0]), cy: map.Y(p[1]), r: 2.2, fill: colors[1]})));
+    bars.layer.replaceChildren(
+      s("rect", {x: bars.X(-1), y: 10, width: bars.X(1)-bars.X(-1), height: 248, fill: colors[2], opacity: 0.13}),
+      s("path", {class: "grid", d: `M${bars.X(0)} 10V258`}),
+      ...factors.flatMap((factor, i) => {
+        const y = bars.Y(1.45 - 0.9*i), to = bars.X(clamp(factor, -1.6, 1.6)), zero = bars.X(0);
+        return [s("rect", {x: Math.min(zero, to), y: y-14, width: Math.max(Math.abs(to-zero), 1), height: 28,
+                           fill: Math.abs(factor) > 1 ? colors[1] : colors[0], opacity: 0.75}),
+          s("text", {x: 52, y: y-22}, `${i ? "stiff" : "soft"}: curvature ${shape.curvatures[i].toPrecision(4)}, `
+            + `factor ${factor.toFixed(Math.abs(1-Math.abs(factor)) < 0.005 ? 5 : 2).replace("-", "−")}`)];
+      }));
+    ball.draw();
+    inputs.draw(key);
+    part.draw(share);
+    const steps = Math.log(0.5)/Math.log(Math.abs(factors[0])), slow = Math.abs(factors[0]) < 1 ?
+      steps < 1.5 ? "one step or less" : `${fixed(steps, 0)} steps` : "no number of steps";
+    desk.say.textContent = `Learning rate ${lr.toPrecision(3)}. w ${digits(w)}, b ${digits(b)}: loss ${digits(loss)}, `
+      + `at the star ${fixed(shape.low)}. ` + (walk.length > 1 ? `${walk.length-1} steps. ` : "")
+      + (share > 1 ? "Along the stiff direction every step overshoots by more than it mends." :
+         `Along the soft direction ${slow} halve${steps < 1.5 ? "s" : ""} the distance.`);
+  };
+}
+
+// Two or four clouds of points [x, y, class], as the lesson draws them.
+export function clouds(four) {
+  const random = dice(four ? 5 : 6), noise = () => Math.sqrt(-2*Math.log(1-random()))*Math.cos(2*Math.PI*random());
+  const centers = four ? [[-3, -3, 0], [-3, 3, 1], [3, 3, 0], [3, -3, 1]] : [[-1.5, -2, 0], [1.5, 2, 1]];
+  return Array.from({length: 24}, (_, i) => centers[i%centers.length]).map(
+    ([x, y, label]) => [snap(clamp(x + noise(), -4.8, 4.8), 0.1), snap(clamp(y + noise(), -4.8, 4.8), 0.1), label]);
+}
+
+function movePoints(desk) {
+  const plane = plot({x: [-5, 5], y: [-5, 5], xlabel: "x₁", ylabel: "x₂", label: "Points of two classes"});
+  const curve = plot({x: [0, 300], y: [0, 1], xlabel: "step", ylabel: "loss", label: "The loss while it trains"});
+  const shade = document.createElement("canvas"), picture = s("image", {x: 46, y: 10, width: 300, height: 248,
+    preserveAspectRatio: "none"});
+  Object.assign(shade, {width: 50, height: 40});
+  const netOf = ({net, hidden, seed}) => net.length === (hidden ? 4*hidden + 1 : 3) ? net : netStart(hidden, seed);
+  const restart = {net: [], losses: []};
+  const setPoints = (points, more = {}) => desk.move({points, losses: [], ...more});
+  let dots = [];
+  const makeDots = points => {
+    const kept = points.map(p => p[2]).join();
+    if (dots.kept === kept) return;
+    for (const o of dots) o.knob.remove();
+    dots = points.map((point, i) => handle(plane, {
+      name: `Point ${i+1}, class ${point[2]}`, grid: [0.1, 0.1], color: colors[point[2]], size: 5,
+      square: point[2] === 1, at: () => desk.state.points[i],
+      move: ([x, y]) => setPoints(desk.state.points.map(
+        (p, k) => k === i ? [clamp(x, -5, 5), clamp(y, -5, 5), p[2]] : p)),
+      say: () => `${fixed(desk.state.points[i][0], 1)}, ${fixed(desk.state.points[i][1], 1)}`}));
+    dots.forEach(({knob}, i) => {
+      const take = () => setPoints(desk.state.points.filter((_, k) => k !== i));
+      knob.addEventListener("keydown", event => { if (["Delete", "Backspace"].includes(event.key)) take(); });
+      knob.addEventListener("pointerdown", () => { if (chosen.value === "away") take(); });
+    });
+    dots.kept = kept;
+  };
+  const label = choice("A click", {0: "adds ● of class 0", 1: "adds ■ of class 1", away: "takes a point away",
+    off: "does nothing"}, () => {});
+  const chosen = label.node.querySelector("select"), add = (x, y) => setPoints(
+    [...desk.state.points, [snap(clamp(x, -5, 5), 0.1), snap(clamp(y, -5, 5), 0.1), +chosen.value]]);
+  plane.svg.addEventListener("pointerdown", event => {
+    const [x, y] = plane.at(event);
+    if (chosen.value in [0, 1] && Math.abs(x) <= 5 && Math.abs(y) <= 5) add(x, y);
+  });
+  const units = slider("Hidden units", {min: 0, max: 8, step: 1, text: String,
+    oninput: hidden => desk.move({hidden, ...restart})});
+  const train = () => {
+    const {hidden, points} = desk.state, memory = {};
+    let net = netOf(desk.state), losses = [], step = 0;
+    if (!points.length) return;
+    desk.play(() => {
+      for (let k = 0; k < 5; k++, step++) {
+        const {loss, slope} = netGradient(net, hidden, points);
+        if (step%5 === 0) losses = [...losses, +loss.toFixed(4)];
+        net = adam(net, slope, 0.05, memory);
+      }
+      desk.put({net, losses});
+      return step < 300;
+    }, 25);
+  };
+  const text = h("textarea", {rows: 4, "aria-label": "Points, one a line: x, y and class", onchange: () => {
+    const points = text.value.split("\n").map(line => line.trim().split(/[\s,;]+/).map(Number)).filter(
+      p => p.length === 3 && p.every(Number.isFinite) && p[2] in [0, 1]);
+    setPoints(points.map(([x, y, kind]) => [clamp(x, -5, 5), clamp(y, -5, 5), kind]), restart);
+  }});
+  desk.show([plane.svg, curve.svg], [units.node, button("Train", train),
+    button("Other start", () => desk.move({seed: desk.state.seed + 1, ...restart})),
+    button("Four clouds", () => setPoints(clouds(true), restart)),
+    button("Two clouds", () => setPoints(clouds(false), restart)),
+    button("No points", () => setPoints([], restart)), label.node]);
+  desk.root.append(h("details", {}, h("summary", {}, "The points as text, to copy or replace"), text));
+  return () => {
+    const {points, hidden, losses} = desk.state, net = netOf(desk.state), context = shade.getContext("2d");
+    const pixels = context.createImageData(50, 40);
+    for (let i = 0; i < 2000; i++) {
+      const sure = 1/(1 + Math.exp(-netLogit(net, hidden, -5 + (i%50 + 0.5)/5, 5 - (Math.floor(i/50) + 0.5)/4)));
+      pixels.data.set(sure < 0.5 ? [0, 114, 178] : [213, 94, 0], 4*i);
+      pixels.data[4*i+3] = 150*Math.abs(2*sure-1);
+    }
+    context.putImageData(pixels, 0, 0);
+    picture.setAttribute("href", shade.toDataURL());
+    const edges = Array.from({length: hidden || 1}, (_, k) => {
+      const [a, b, c] = net.slice(3*k, 3*k+3), size = Math.hypot(a, b) || 1;
+      const foot = [-a*c/size**2, -b*c/size**2], way = [-b/size*20, a/size*20];
+      return s("path", {class: "faint", "stroke-dasharray": hidden ? "4 4" : "none",
+                        d: plane.path([-1, 1].map(side => [foot[0] + side*way[0], foot[1] + side*way[1]]))});
+    });
+    plane.layer.replaceChildren(picture, ...edges);
+    makeDots(points);
+    for (const o of dots) o.draw();
+    const shown = losses.map((v, i) => [5*i, Math.min(v, 1)]);
+    curve.layer.replaceChildren(s("path", {d: curve.path(shown), fill: "none", stroke: colors[0], "stroke-width": 2}));
+    units.draw(hidden);
+    if (document.activeElement !== text) text.value = points.map(p => p.join(" ")).join("\n");
+    const right = points.filter(([x, y, kind]) => (netLogit(net, hidden, x, y) > 0 ? 1 : 0) === kind).length;
+    const units_ = hidden ? `${hidden} hidden unit${hidden > 1 ? "s, a dashed line for each" : ", the dashed line"}` :
+      "No hidden unit: one straight line";
+    desk.say.textContent = points.length ? `${units_}. ${right} of ${points.length} points are on their side; `
+      + `the loss is ${fixed(netGradient(net, hidden, points).loss, 3)}.` : `${units_}. Click to add points.`;
+  };
+}
+
+export const samples = {
+  three: [[[8.5, 7], [11, 5], [14.5, 4.6], [17.5, 6], [18, 8.6], [16.5, 11.2], [13, 12.6], [16.5, 13.6], [19, 16],
+           [19, 19], [17, 21.8], [13.5, 23], [10, 22.4], [8, 20.6]]],
+  seven: [[[8, 6.4], [12, 6], [16, 6], [20, 6], [18, 10], [16, 14], [14, 18.5], [12.6, 23]]],
+};
+
+function drawDigit(desk) {
+  const weights = Object.assign({}, ...Object.values(desk.model.get("weights")).map(readWeights)), {state} = desk;
+  const deep = "deep.0.weight" in weights, ideals = ["mean3", "mean7"].map(name => weights[name].values);
+  const line = weights["linear.0.weight"].values, strongest = Math.max(...line.map(Math.abs));
+  const square = label => h("canvas", {width: 28, height: 28, role: "img", "aria-label": label});
+  const pad = h("canvas", {width: 280, height: 280, class: "pad", tabindex: 0, role: "application", "aria-label":
+    "Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it."});
+  const pictures = {seen: square("What the models see"), ideal: square("What it differs from the nearer average"),
+                    votes: square("Weights times ink")};
+  const captions = Object.fromEntries(Object.keys(pictures).map(key => [key, h("div")]));
+  const rows = {averages: "nearer average", linear: "linear model", ...(deep ? {deep: "deep network"} : {})};
+  const cells = Object.fromEntries(Object.keys(rows).map(key => [key, [h("td"), h("td")]]));
+  const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
+    key => h("div", {}, pictures[key], captions[key]))),
+    h("table", {}, ...Object.entries(rows).map(
+      ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
+
+  let cursor = null, down = false;  // of the pen that keys move
+  const where = event => {
+    const box = pad.getBoundingClientRect();
+    return [[event.clientX-box.left, box.width], [event.clientY-box.top, box.height]].map(
+      ([v, size], k) => snap(v/size*28 - desk.state.shift[k], 0.1));
+  };
+  const begin = point => desk.move({strokes: [...desk.state.strokes, [point]]});
+  const extend = point => {
+    const strokes = desk.state.strokes, last = strokes.at(-1).at(-1);
+    if (Math.hypot(point[0]-last[0], point[1]-last[1]) < 0.4) return;
+    desk.put({strokes: [...strokes.slice(0, -1), [...strokes.at(-1), point]]});
+  };
+  let drawing = false;
+  pad.addEventListener("pointerdown", event => {
+    pad.setPointerCapture(event.pointerId);
+    [drawing, cursor] = [true, null];
+    begin(where(event));
+  });
+  pad.addEventListener("pointermove", event => { if (drawing) extend(where(event)); });
+  for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { drawing = false; });
+  pad.addEventListener("keydown", event => {
+    const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+    if (!way && event.key !== " ") return;
+    event.preventDefault();
+    cursor ??= [14, 14];
+    const here = () => cursor.map((v, k) => v - desk.state.shift[k]);
+    if (event.key === " ") { down = !down; if (down) return begin(here()); }
+    else cursor = cursor.map((v, k) => clamp(v + way[k], 1, 27));
+    if (way && down) extend(here());
+    draw();
+  });
+  pad.addEventListener("blur", () => { down = false; cursor = null; draw(); });
+
+  const use = strokes => desk.move({strokes});
+  const box = h("input", {type: "checkbox", onchange: () => desk.move({centered: box.checked})});
+  const shifts = ["right", "down"].map((way, k) => slider(`Move ${way}`, {min: -8, max: 8, step: 1,
+    text: v => fixed(v, 0), oninput: v => desk.move({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
+  desk.show([pad, side], [button("Clear", () => desk.move({strokes: [], shift: [0, 0]})),
+    button("A 3", () => use(samples.three)), button("A 7", () => use(samples.seven)),
+    h("label", {}, box, "center it, as MNIST does"), ...shifts.map(o => o.node)]);
+  pad.style.imageRendering = "auto";
+
+  function draw() {
+    const {strokes, centered, shift} = desk.state, context = pad.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, 280, 280);
+    Object.assign(context, {lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#222"});
+    for (const stroke of moved(strokes, ...shift)) {
+      context.beginPath();
+      stroke.forEach(([px, py]) => context.lineTo(10*px, 10*py + 0.01));
+      if (stroke.length === 1) context.lineTo(10*stroke[0][0] + 0.1, 10*stroke[0][1]);
+      context.stroke();
+    }
+    if (cursor) {
+      context.beginPath();
+      context.arc(10*cursor[0], 10*cursor[1], 9, 0, 7);
+      Object.assign(context, {lineWidth: 3, strokeStyle: colors[1]});
+      context.stroke();
+    }
+    const judged = judge(weights, strokes, centered, shift);
+    box.checked = centered;
+    shifts.forEach((o, k) => o.draw(shift[k]));
+    if (!judged) {
+      for (const canvas of Object.values(pictures)) paint(canvas, Array(784).fill(0), inkColor);
+      for (const pair of Object.values(cells)) for (const cell of pair) cell.textContent = "";
+      for (const caption of Object.values(captions)) caption.textContent = "";
+      desk.say.textContent = "Draw a 3 or a 7 on the left, with mouse, finger or arrow keys.";
+      return;
+    }
+    const {image, far, logits} = judged, near = far[0] < far[1] ? 0 : 1;
+    paint(pictures.seen, image, inkColor);
+    paint(pictures.ideal, image.map((v, i) => v - ideals[near][i]), signedColor);
+    paint(pictures.votes, image.map((v, i) => 1.5*v*line[i]/strongest), signedColor);
+    captions.seen.textContent = "what the models see";
+    captions.ideal.textContent = `minus the average ${near ? 7 : 3}`;
+    captions.votes.textContent = "weights × ink: red for 3, blue for 7";
+    const says = {averages: far[0] < far[1] ? 3 : 7};
+    cells.averages[0].textContent = `${fixed(far[0], 3)} from the 3, ${fixed(far[1], 3)} from the 7`;
+    for (const [key, logit] of Object.entries(logits)) {
+      says[key] = logit > 0 ? 3 : 7;
+      cells[key][0].textContent = `logit ${fixed(logit)}: ${fixed(100/(1 + Math.exp(-logit)), 0)} % sure of a 3`;
+    }
+    for (const key of Object.keys(rows)) cells[key][1].textContent = says[key];
+    const [first, ...others] = Object.values(says);
+    desk.say.textContent = others.every(v => v === first) ? `${others.length > 1 ? "All" : "Both"} say ${first}.` :
+      "They disagree: " + Object.keys(rows).map(key => `the ${rows[key]} says ${says[key]}`).join(", ") + ".";
+  }
+  return draw;
+}
+
+// What the models make of a drawing: the image they see, its distance from both averages, and logits of a 3.
+export function judge(weights, strokes, centered, shift) {
+  if (!strokes.flat().length) return null;
+  const image = rasterize(centered ? center(strokes) : moved(strokes, ...shift));
+  if (!image.some(v => v > 0)) return null;
+  const logits = Object.fromEntries(["linear", "deep"].filter(name => `${name}.0.weight` in weights)
+    .map(name => [name, forward(weights, name, image)[0]]));
+  return {image, far: ["mean3", "mean7"].map(name => l1(image, weights[name].values)), logits};
+}
+
+const allFigures = {
+  render({model, el}) {
+    const figure = {"one-step": oneKnob, "line-map": lineMap, "two-scales": twoScales, "draw": drawDigit,
+                    "points": movePoints}[model.get("kind")];
+    const root = h("div", {class: "cdl"}), desk = new Desk(model, root);
+    el.replaceChildren(h("style", {}, look), root);
+    const draw = figure(desk);
+    model.on("change:state", draw);
+    draw();
+    return () => { desk.stop(); model.off("change:state", draw); };
+  },
+};
+
+export default allFigures;

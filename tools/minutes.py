@@ -1,0 +1,57 @@
+"""Write into each lesson how many minutes it takes to read, and into the first page the lessons in order.
+
+The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5."""
+import re
+from pathlib import Path
+
+import nbformat
+
+from renumber import ROOT, lessons
+
+NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
+ROW = re.compile(r"^\| \d+ \| \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ \|$", re.M)
+
+
+def minutes(nb) -> int:
+    "Minutes to read a lesson as it stands: text, code that is not folded, pictures."
+    text = "".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    words = len(re.sub(r"<details>.*?</details>", "", text, flags=re.S).split())
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    shown = [cell.source for cell in code if not cell.metadata.get("tags") and not cell.source.startswith("#| hide")]
+    lines = sum(bool(line.strip()) and not line.startswith("#|") for source in shown for line in source.splitlines())
+    pictures = sum(any(kind.startswith("image/") for kind in output.get("data", {}))
+                   for cell in code for output in cell.get("outputs", []))
+    return max(5, 5*round((words/200 + lines/15 + pictures/6)/5))
+
+
+def with_minutes(nb) -> str:
+    "The line of a lesson that says what it needs, with the minutes at its end."
+    needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
+    return f"{READ.sub('', needs).rstrip()} {minutes(nb)} minutes to read."
+
+
+def contents(table:str, read:dict) -> str:
+    "The first page's table of lessons: numbers as in the sidebar, and minutes."
+    order = list(read)
+    return ROW.sub(lambda row: f"| {order.index(row[2])+1} | [{row[1]}]({row[2]}) | {row[3]} | {read[row[2]]} |", table)
+
+
+def main():
+    read = {}
+    for name in lessons(ROOT/"_quarto.yml"):
+        path = ROOT/"nbs"/name
+        nb = nbformat.read(path, as_version=4)
+        read[name], line = minutes(nb), with_minutes(nb)
+        for cell in nb.cells[:3]: cell.source = NEEDS.sub(lambda _, line=line: line, cell.source)
+        write(path, nb)
+    index = nbformat.read(ROOT/"nbs/index.ipynb", as_version=4)
+    for cell in index.cells: cell.source = contents(cell.source, read) if cell.cell_type == "markdown" else cell.source
+    write(ROOT/"nbs/index.ipynb", index)
+
+
+def write(path:Path, nb):
+    text = f"{nbformat.writes(nb)}\n"
+    if text != path.read_text(encoding="utf-8"): path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__": main()
