@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['said_type', 'seed_everything', 'default_device', 'made_with', 'plot_style', 'show_images', 'show_film', 'plot_curves',
-           'plot_landscape', 'lessons_folder', 'Said', 'result', 'doctor']
+           'plot_landscape', 'Said', 'result', 'doctor', 'lessons_folder']
 
 # %% ../nbs/00_core.ipynb #b578cd17
 import io
@@ -172,45 +172,6 @@ def plot_landscape(
     ax.grid(False)
     return ax
 
-# %% ../nbs/00_core.ipynb #f27ed5b1
-class _MendTorchvision:
-    "Declares the operators that torchvision refers to, if its compiled library did not bring them."
-    declared = None # they last as long as this object
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        loaded = getattr(sys.modules.get("torchvision.extension"), "_has_ops", None)
-        if loaded is None or not name.startswith("torchvision."): return
-        sys.meta_path.remove(cls)
-        import torch
-        if loaded() or hasattr(torch.ops.torchvision, "nms"): return
-        cls.declared = torch.library.Library("torchvision", "DEF")
-        for op in ("nms", "qnms"):
-            cls.declared.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-if not any(getattr(finder, "__name__", "") == "_MendTorchvision" for finder in sys.meta_path):
-    sys.meta_path.insert(0, _MendTorchvision)
-
-# %% ../nbs/00_core.ipynb #b82f1d46
-def _write_whole(
-    path:Path,     # file to write, replaced at once if it exists
-    content:bytes, # what it shall hold
-)->None:
-    "Write a file; an interruption leaves the earlier one as it was."
-    part = path.with_name(f".unfinished-{path.name}-{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-
-# %% ../nbs/00_core.ipynb #bdc0babe
-def lessons_folder(
-)->Path: # `nbs` in a copy of the repository, `lessons` in an installed package
-    "Folder that holds the course's notebooks."
-    here = Path(find_spec("course_dl").origin).parent
-    return next(folder for folder in (here.parent/"nbs", here/"lessons") if (folder/"index.ipynb").exists())
-
 # %% ../nbs/00_core.ipynb #0159495e
 @dataclass
 class Said:
@@ -281,3 +242,42 @@ def _torchvision_line(
                  f"{found}, whose compiled operators do not load beside torch {_version('torch')}; worked around",
                  f'pip uninstall -y torchvision && pip install "torch=={torch}" torchvision'
                  f" --index-url https://download.pytorch.org/whl/{build or 'cpu'}", state="note")
+
+# %% ../nbs/00_core.ipynb #f27ed5b1
+class _MendTorchvision:
+    "Declares the operators that torchvision refers to, if its compiled library did not bring them."
+    declared = None # they last as long as this object
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        loaded = getattr(sys.modules.get("torchvision.extension"), "_has_ops", None)
+        if loaded is None or not name.startswith("torchvision."): return
+        sys.meta_path.remove(cls)
+        import torch
+        if loaded() or hasattr(torch.ops.torchvision, "nms"): return
+        cls.declared = torch.library.Library("torchvision", "DEF")
+        for op in ("nms", "qnms"):
+            cls.declared.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+if not any(getattr(finder, "__name__", "") == "_MendTorchvision" for finder in sys.meta_path):
+    sys.meta_path.insert(0, _MendTorchvision)
+
+# %% ../nbs/00_core.ipynb #b82f1d46
+def _write_whole(
+    path:Path,     # file to write, replaced at once if it exists
+    content:bytes, # what it shall hold
+)->None:
+    "Write a file; an interruption leaves the earlier one as it was."
+    part = path.with_name(f".unfinished-{path.name}-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
+
+# %% ../nbs/00_core.ipynb #bdc0babe
+def lessons_folder(
+)->Path: # `nbs` in a copy of the repository, `lessons` in an installed package
+    "Folder that holds the course's notebooks."
+    here = Path(find_spec("course_dl").origin).parent
+    return next(folder for folder in (here.parent/"nbs", here/"lessons") if (folder/"index.ipynb").exists())

@@ -84,6 +84,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if name in _allowed: return _allowed[name]
         raise DataError(f"the pickle asks for {module}.{name}; only NumPy arrays are accepted, and nothing was run")
 
+# %% ../nbs/01_data.ipynb #dfe2b50e
 def read_mnist_pickle(
     path:Path, # a file like mnist.pkl.gz, compressed with gzip or not
 )->tuple:      # training, validation and test part, each (images (n, 784) float32 in [0, 1), labels (n,) int64)
@@ -137,7 +138,7 @@ def cache_folder(
     return Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl")).expanduser()
 
 def _files(folder:Path, dataset:_Dataset)->list:
-    "Path of each file of a data set in a folder, packed or not; none if none is there."
+    "Path of each file of a dataset in a folder, packed or not; none if none is there."
     found = {file: [path for path in (Path(folder, Path(file).stem), Path(folder, file)) if os.path.isfile(path)]
              for file in dataset.files}
     lacking = [file for file, paths in found.items() if not paths]
@@ -146,7 +147,7 @@ def _files(folder:Path, dataset:_Dataset)->list:
     raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
 
 def _find(name:str, read=_content)->tuple:
-    "Where this machine has all files of a data set, and what `read` gives for each path and hash; or (None, None)."
+    "Where this machine has all files of a dataset, and what `read` gives for each path and hash; or (None, None)."
     dataset, mirror, places = _datasets[name], os.environ.get("COURSE_DL_DATA"), {}
     if mirror:
         places["COURSE_DL_DATA"] = Path(mirror).expanduser()/dataset.folder
@@ -163,9 +164,9 @@ def _find(name:str, read=_content)->tuple:
 
 def data_status(
 )->list: # dictionaries with `name`, `title` and `source`: "COURSE_DL_DATA", "cache", "system" or None
-    """Say where the files of each data set lie on this machine. Nothing is read, and no host asked.
+    """Say where the files of each dataset lie on this machine. Nothing is read, and no host asked.
 
-    Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds a data set only in part."""
+    Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds a dataset only in part."""
     return [dict(name=name, title=dataset.title, source=_find(name, lambda path, sha256: path)[0])
             for name, dataset in _datasets.items()]
 
@@ -183,7 +184,7 @@ def _get_content(url:str, part:str, store)->None:
     Path(part).write_bytes(_unzip(part))
 
 def _download(name:str)->str:
-    "Fetch the files of a data set that the cache lacks; the host they came from."
+    "Fetch the files of a dataset that the cache lacks; the host they came from."
     import pooch
     import requests
     dataset, errors = _datasets[name], []
@@ -201,8 +202,8 @@ def _offline()->bool: return os.environ.get("COURSE_DL_OFFLINE", "0") not in (""
 
 def fetch_data(
     name:str, # "mnist_sample", "mnist" or "fashion_mnist"
-)->str:       # where the data set lies now: "COURSE_DL_DATA", "cache", "system", or the host it was fetched from
-    """Fetch a data set from the web unless it is on this machine already.
+)->str:       # where the dataset lies now: "COURSE_DL_DATA", "cache", "system", or the host it was fetched from
+    """Fetch a dataset from the web unless it is on this machine already.
 
     Raises `DataError` if no host gives the right content or none may be asked, `ValueError` for an unknown name."""
     if name not in _datasets: raise ValueError(f"name must be one of {', '.join(_datasets)}, got {name!r}")
@@ -211,7 +212,7 @@ def fetch_data(
     return _download(name)
 
 def _load(name:str)->tuple:
-    "Where a data set was found, the web included, and the content of its files; or (\"embedded\", None)."
+    "Where a dataset was found, the web included, and the content of its files; or (\"embedded\", None)."
     source, contents = _find(name)
     failed = cache_folder()/f"unreachable-{name}"
     asked_lately = os.path.exists(failed) and abs(time.time() - failed.stat().st_mtime) < _forget
@@ -303,7 +304,7 @@ def _write_sample(folder:Path)->None:
 @dataclass(repr=False)
 class _Source:
     "Data that say where they come from."
-    title:str  # name of the data set
+    title:str  # name of the dataset
     source:str # "COURSE_DL_DATA", "cache", "system", a host name, or "embedded"
     @property
     def real(self)->bool:
@@ -342,7 +343,7 @@ def mnist_sample(
     return DigitFolder(dataset.title, source, path)
 
 def _image_data(name:str)->ImageData:
-    "Load a data set of four IDX files, or the embedded digits in its place."
+    "Load a dataset of four IDX files, or the embedded digits in its place."
     dataset, (source, contents) = _datasets[name], _load(name)
     if not contents: return ImageData(dataset.title, source, *_digits(), [*"0123456789"])
     x_train, y_train, x_test, y_test = map(_parse_idx, contents, dataset.files)
@@ -357,7 +358,7 @@ def mnist(
 
 def fashion_mnist(
 )->ImageData: # 60,000 images of clothes for training, 10,000 for testing
-    """Zalando's pictures of clothes, as hard as MNIST is easy.
+    """Zalando's pictures of clothes.
 
     Raises `DataError` if `COURSE_DL_DATA` names no folder, or one that holds the data only in part or damaged."""
     return _image_data("fashion_mnist")
