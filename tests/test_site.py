@@ -438,7 +438,8 @@ def test_exercises_show_task_stub_check_and_a_solution_that_opens(tab, site, sou
         tasks = lesson_exercises(nb)
         titles = [h3.text.rstrip("#").split(". ", 1)[1].replace("’", "'") for h3 in part.select("h3")]
         assert titles == [task["title"] for task in tasks], path.name
-        solutions = ["\n\n".join(pre.text.strip() for pre in fold.select("pre")) for fold in part.select("details:not(.setup, .proof, .plot)")]
+        folds = part.select("details:not(.setup, .proof, .plot)")
+        solutions = ["\n\n".join(pre.text.strip() for pre in fold.select("pre")) for fold in folds]
         assert solutions == [solution_code(nb.cells[task["solution"]].source) for task in tasks], path.name
         assert part.text.count("○ ") == len(tasks), path.name
     tab.goto(f"{address}/similarity.html")
