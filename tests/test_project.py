@@ -24,8 +24,6 @@ from readme import readme
 
 MODULES = sorted(path for path in (ROOT/"course_dl").rglob("*.py") if not path.stem.startswith("_"))
 TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/README.md"]
-# Lessons with code wider than 88 columns. This list only shrinks.
-WIDE = set()
 IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
@@ -74,15 +72,10 @@ def test_stored_tables_have_no_random_id(notebook):
     assert not re.findall(r'id="T_[0-9a-f]{5}"', "".join(pages))
 
 
-def wide(lesson):
-    lines = [line for cell in code(lesson) for line in cell.source.splitlines()]
-    return [line for line in lines if len(line) > 88 and not line.startswith("#|")]
-
-
 @pytest.mark.parametrize("lesson", LESSONS, ids=module_name)
 def test_code_of_a_lesson_fits_in_88_columns(lesson):
-    if module_name(lesson) in WIDE: assert wide(lesson), f"take {module_name(lesson)} out of WIDE"
-    else: assert not wide(lesson)
+    lines = [line for cell in code(lesson) for line in cell.source.splitlines()]
+    assert not [line for line in lines if len(line) > 88 and not line.startswith("#|")]
 
 
 def test_notebook_says_what_its_outputs_were_made_with(notebook):
