@@ -61,7 +61,7 @@ def _code_of(
     name:str, # a file of weights, without folder and ending
 )->str:       # 12 hexadecimal digits
     "Hash of the code of the networks in a file."
-    from course_dl.results import _code_behind
+    from course_dl.ledger import _code_behind
     found = {}
     for network in _networks[name]: _code_behind("recipes", network, found)
     return sha256(json.dumps(sorted(found.values())).encode()).hexdigest()[:12]

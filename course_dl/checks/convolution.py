@@ -39,73 +39,62 @@ ex.also(_edges.rot90(),
         torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))))
 
 # %% ../../nbs/checks/convolution.ipynb #ac1d9fce
-def _crop(out, stride): return out[:, :, ::stride, ::stride]
-
-def _conv2d(x, weight, bias, padding, stride): return F.conv2d(x, weight, bias, stride, padding)
+def _convolve(image, kernel, padding, stride):
+    return F.conv2d(image[None, None], kernel[None, None], None, stride, padding)[0, 0]
 
 def _conv_inputs(seed_padding_stride):
     seed, padding, stride = seed_padding_stride
     draw = torch.Generator().manual_seed(seed)
-    shapes = (2, 2, 3, 4), (3, 2, 2, 3), (3,)
-    x, weight, bias = (torch.randint(-2, 3, shape, generator=draw).float() for shape in shapes)
-    return dict(x=x, weight=weight, bias=bias, padding=padding, stride=stride)
+    image, kernel = (torch.randint(-2, 3, shape, generator=draw).float() for shape in ((3, 4), (2, 3)))
+    return dict(image=image, kernel=kernel, padding=padding, stride=stride)
 
 # %% ../../nbs/checks/convolution.ipynb #75c8eaa8
-ex = exercises.add("padded_conv", reference=_conv2d,
+ex = exercises.add("padded_conv", reference=_convolve,
     inputs=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 2)).map(_conv_inputs), examples=30,
     hints=["`F.pad(x, (left, right, top, bottom))` lays zeros around the last two axes.",
-           "A longer stride visits every `stride`-th place: slice the answers, `[:, :, ::stride, ::stride]`."])
+           "A longer stride visits every `stride`-th place: slice the answers, `[::stride, ::stride]`."])
 
 # %% ../../nbs/checks/convolution.ipynb #a3af144f
 @ex.wrong("You leave out the rim of zeros. Lay it around the image with `F.pad`.")
-def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, 0, stride)
+def _(image, kernel, padding, stride): return _convolve(image, kernel, 0, stride)
 
 @ex.wrong("Your kernel goes on by one pixel whatever `stride` says. Keep every `stride`-th row and column of "
           "the answers.")
-def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, padding, 1)
+def _(image, kernel, padding, stride): return _convolve(image, kernel, padding, 1)
 
 @ex.wrong("Only left and right get a rim. `F.pad` takes two numbers for each axis, from the last one on: four "
           "of them.")
-def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, (0, padding), stride)
+def _(image, kernel, padding, stride): return _convolve(image, kernel, (0, padding), stride)
 
 @ex.wrong("Only the right and the lower side get a rim. All four need one.")
-def _(x, weight, bias, padding, stride):
-    return _conv2d(F.pad(x, (0, padding, 0, padding)), weight, bias, 0, stride)
+def _(image, kernel, padding, stride):
+    return _convolve(F.pad(image, (0, padding, 0, padding)), kernel, 0, stride)
 
 @ex.wrong("You lay the rim around the answers. It belongs around the image, before the kernel slides.")
-def _(x, weight, bias, padding, stride):
-    return _crop(F.pad(_conv2d(x, weight, bias, 0, 1), (padding,)*4), stride)
+def _(image, kernel, padding, stride):
+    return F.pad(_convolve(image, kernel, 0, 1), (padding,)*4)[::stride, ::stride]
 
 @ex.wrong("Your kernel takes longer steps down but not to the right. Slice both axes.")
-def _(x, weight, bias, padding, stride): return _conv2d(x, weight, bias, padding, (stride, 1))
-
-@ex.wrong("The bias got lost. Hand it on to `conv2d_by_hand`.")
-def _(x, weight, bias, padding, stride): return _conv2d(x, weight, None, padding, stride)
+def _(image, kernel, padding, stride): return _convolve(image, kernel, padding, (stride, 1))
 
 # %% ../../nbs/checks/convolution.ipynb #992d2699
 @ex.also
-def _conv_loops(x, weight, bias, padding, stride):
-    x = np.pad(x.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    rows, columns = weight.shape[2:]
-    starts = range(0, x.shape[2]-rows+1, stride), range(0, x.shape[3]-columns+1, stride)
-    out = torch.empty(len(x), len(weight), len(starts[0]), len(starts[1]))
-    for n, channel in np.ndindex(len(x), len(weight)):
-        for i, r in enumerate(starts[0]):
-            for j, c in enumerate(starts[1]):
-                window = x[n, :, r:r+rows, c:c+columns]
-                out[n, channel, i, j] = float((window*weight[channel].numpy()).sum() + bias[channel])
-    return out
+def _conv_loops(image, kernel, padding, stride):
+    image, (rows, columns) = np.pad(image.numpy(), padding), kernel.shape
+    starts = range(0, image.shape[0]-rows+1, stride), range(0, image.shape[1]-columns+1, stride)
+    sums = [[(image[r:r+rows, c:c+columns]*kernel.numpy()).sum() for c in starts[1]] for r in starts[0]]
+    return torch.tensor(np.array(sums))
 
 @ex.also
-def _conv_unfolded(x, weight, bias, padding, stride):
-    size = [(n+2*padding-k)//stride+1 for n, k in zip(x.shape[2:], weight.shape[2:])]
-    windows = F.unfold(x, weight.shape[2:], padding=padding, stride=stride)
-    return (weight.flatten(1) @ windows + bias[:, None]).unflatten(2, size)
+def _conv_unfolded(image, kernel, padding, stride):
+    size = [(n+2*padding-k)//stride+1 for n, k in zip(image.shape, kernel.shape)]
+    windows = F.unfold(image[None, None], kernel.shape, padding=padding, stride=stride)
+    return (kernel.flatten() @ windows[0]).view(size)
 
 @ex.also
-def _(x, weight, bias, padding, stride):
-    windows = F.pad(x, (padding,)*4).unfold(2, 2, stride).unfold(3, 3, stride)
-    return torch.einsum("nchwij,ocij->nohw", windows, weight) + bias[:, None, None]
+def _(image, kernel, padding, stride):
+    windows = F.pad(image, (padding,)*4).unfold(0, 2, stride).unfold(1, 3, stride)
+    return torch.einsum("hwij,ij->hw", windows, kernel)
 
 # %% ../../nbs/checks/convolution.ipynb #fbd313c1
 def _field(layers, before=False):
