@@ -7,7 +7,6 @@ __all__ = []
 
 # %% ../../nbs/checks/generalize.ipynb #4abf2a94
 import torch
-import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels
