@@ -24,7 +24,7 @@ from course_dl.runner import page_name, split_directives
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
-FOLDED = {"proof": "✓ checked", "setup": "Set-up", "plot": "How this is drawn"}  # what opens a cell with such a tag
+FOLDED = {"proof": "✓ checked", "setup": "Set-up", "plot": "How this is made"}  # what opens a cell with such a tag
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
