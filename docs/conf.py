@@ -93,7 +93,8 @@ def add_path(app, page, template, context, doctree):
 
 def offer_notebooks(app, error):
     "The notebooks, to download: without outputs, which their pages show."
-    for path in [] if error else (ROOT/"nbs").rglob("[!.]*.ipynb"):
+    paths = [app.env.doc2path(page) for page in app.env.found_docs] if not error else []
+    for path in (path for path in paths if path.suffix == ".ipynb"):
         nb = nbformat.read(path, as_version=4)
         for cell in nb.cells:
             if cell.cell_type == "code": cell.outputs = []

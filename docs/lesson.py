@@ -5,7 +5,6 @@ import html
 import json
 import posixpath
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -19,12 +18,11 @@ from sphinx.transforms import SphinxTransform
 from course_dl._modidx import d as module_index
 from course_dl.core import said_type
 from course_dl.figures import _bytes_of, _kinds, figure_type, figures_file
-from course_dl.runner import page_name, split_directives
+from course_dl.runner import folded, page_name, split_directives
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
-FOLDED = {"proof": "✓ checked", "setup": "Set-up", "plot": "How this is made"}  # what opens a cell with such a tag
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
@@ -85,18 +83,21 @@ def read(
         for data in (output.data for output in cell.outputs if "data" in output):
             data.pop(said_type, None)  # for the runner
             if table := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', table)
-    nb.cells = [cell for cell in nb.cells if "remove-cell" not in cell.metadata.get("tags", [])]
-    for before, cell in reversed([*pairwise(nb.cells)]):
-        both = {"proof", "setup"}.intersection(before.metadata.get("tags", []), cell.metadata.get("tags", []))
-        if both: join(before, cell), nb.cells.remove(cell)
+    nb.cells = in_one_line([cell for cell in nb.cells if "remove-cell" not in cell.metadata.get("tags", [])])
     return nb
 
 
-def join(cell, after):
-    "Folded cells in a row are one line."
-    cell.source += f"\n\n{after.source}"
-    cell.outputs += after.outputs
-    cell.metadata["tags"] = [*dict.fromkeys([*cell.metadata["tags"], *after.metadata["tags"]])]
+def in_one_line(cells):
+    "Cells, those in a row that are folded alike joined into one."
+    joined = []
+    for cell in cells:
+        last = joined[-1].metadata.get("tags", []) if joined else []
+        if {"proof", "setup"}.intersection(last, cell.metadata.get("tags", [])):
+            joined[-1].source += f"\n\n{cell.source}"
+            joined[-1].outputs += cell.outputs
+            joined[-1].metadata["tags"] = [*dict.fromkeys([*last, *cell.metadata["tags"]])]
+        else: joined.append(cell)
+    return joined
 
 
 def around(node, kinds):
@@ -170,8 +171,8 @@ class Page(SphinxTransform):
             text = nodes.inline("", "what these checks try, and what they answer")
             label, links = "Spoilers:", [self.to(f"/checks/{answers[1]}", text, "std", "doc")]
         if links: cell.insert(1, nodes.paragraph("", f"{label} ", *links, classes=["cell-links"]))
-        for tag in FOLDED.keys() & set(tags):
+        for tag in folded.keys() & set(tags):
             shown = [child for child in cell if tag == "plot" and "cell_output" in child["classes"]]
             end = cell.index(shown[0]) if shown else len(cell)
             cell.insert(end, nodes.raw("", "</details>", format="html"))
-            cell.insert(0, nodes.raw("", f'<details class="{tag}"><summary>{FOLDED[tag]}</summary>', format="html"))
+            cell.insert(0, nodes.raw("", f'<details class="{tag}"><summary>{folded[tag]}</summary>', format="html"))

@@ -10,7 +10,8 @@ from execnb.nbio import read_nb, write_nb
 from nbdev.doclinks import NbdevLookup
 from nbdev.processors import FilterDefaults
 
-from docs.lesson import BLOB, COLAB, FOLDED, ROOT, SETTINGS, show_figures
+from course_dl.runner import folded
+from docs.lesson import BLOB, COLAB, ROOT, SETTINGS, show_figures
 
 NBS, OUT = ROOT/"nbs", ROOT/"build"/"quarto"
 SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
@@ -46,8 +47,8 @@ def hand_over(path):
     if folder.name: nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)  # answers
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = for_quarto(cell.source, folder)
-        for tag in FOLDED.keys() & set(cell.metadata.get("tags", [])):
-            cell.source = f'#| code-fold: true\n#| code-summary: "{FOLDED[tag]}"\n{cell.source}'
+        for tag in folded.keys() & set(cell.metadata.get("tags", [])):
+            cell.source = f'#| code-fold: true\n#| code-summary: "{folded[tag]}"\n{cell.source}'
         for data in (output.data for output in cell.get("outputs", []) if "data" in output):
             if html := data.pop("text/html", None):  # as a raw block, for which Quarto loads no scripts
                 data["text/markdown"] = f"```{{=html}}\n{''.join(html)}\n```"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import nbformat
 
+from course_dl.runner import split_directives
 from renumber import ROOT, lessons
 
 NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
-ROW = re.compile(r"^\| \d+ \| \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ \|$", re.M)
+ROW = re.compile(r"^\| \d+\. \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ min \|$", re.M)
 
 
 def minutes(nb) -> int:
@@ -17,8 +18,8 @@ def minutes(nb) -> int:
     text = "".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     words = len(re.sub(r"<details>.*?</details>", "", text, flags=re.S).split())
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    shown = [cell.source for cell in code if not cell.metadata.get("tags") and not cell.source.startswith("#| hide")]
-    lines = sum(bool(line.strip()) and not line.startswith("#|") for source in shown for line in source.splitlines())
+    shown = [split_directives(cell.source) for cell in code if not cell.metadata.get("tags")]
+    lines = sum(bool(line.strip()) for said, source in shown if "hide" not in said for line in source.splitlines())
     pictures = sum(any(kind.startswith("image/") for kind in output.get("data", {}))
                    for cell in code for output in cell.get("outputs", []))
     return max(5, 5*round((words/200 + lines/15 + pictures/6)/5))
@@ -33,7 +34,8 @@ def with_minutes(nb) -> str:
 def contents(table:str, read:dict) -> str:
     "The first page's table of lessons: numbers as in the sidebar, and minutes."
     order = list(read)
-    return ROW.sub(lambda row: f"| {order.index(row[2])+1} | [{row[1]}]({row[2]}) | {row[3]} | {read[row[2]]} |", table)
+    def line(row): return f"| {order.index(row[2])+1}. [{row[1]}]({row[2]}) | {row[3]} | {read[row[2]]} min |"
+    return ROW.sub(line, table)
 
 
 def main():

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import nbformat
 
+from course_dl.runner import split_directives
+
 ROOT = Path(__file__).parent.parent
 
 
 def block(cell) -> str:
     "Markdown for a cell: text as it is, code and its results in fences, hidden cells and figures left out."
     if cell.cell_type == "markdown": return cell.source
-    if cell.source.startswith("#| hide") or "plot" in cell.metadata.get("tags", []): return ""
+    if "hide" in split_directives(cell.source)[0] or "plot" in cell.metadata.get("tags", []): return ""
     results = [output.data["text/plain"] for output in cell.outputs if "text/plain" in output.get("data", {})]
     return "\n\n".join([f"```python\n{cell.source}\n```", *(f"```\n{result}\n```" for result in results)])
 
