@@ -91,8 +91,7 @@ def results_command(
     seeds:int=typer.Option(0, "--seeds", min=0, help="Measure again over this many seeds; 0 shows the last time."),
 ):
     "Show the table of claimed and measured figures, or measure it again."
-    from course_dl.ledger import measure_claims, results_table
-    from course_dl.results import claims
+    from course_dl.ledger import claims, measure_claims, results_table
     if seeds:
         try: measure_claims(claims, seeds, fresh=True)
         except ValueError as e: _fail(str(e))
