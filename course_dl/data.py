@@ -11,6 +11,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import json
 import os
 import pickle
 import struct
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .core import Said
+from .core import Said, lessons_folder
 
 if TYPE_CHECKING: from torch import Tensor # torch takes long to load, and is not needed to find the files
 
@@ -92,36 +93,19 @@ def read_mnist_pickle(
 
     Raises `DataError` for a pickle that asks for anything else, and for one that holds no three pairs of arrays."""
     import torch
-    content = io.BytesIO(_unzip(path))
-    try: parts = [tuple(map(torch.tensor, pair)) for pair in _ArrayUnpickler(content, encoding="latin1").load()]
+    content, expected = io.BytesIO(_unzip(path)), "three pairs (images (n, 784) float32, labels (n,) int64) of arrays"
+    try:
+        parts = tuple(tuple(map(torch.tensor, pair)) for pair in _ArrayUnpickler(content, encoding="latin1").load())
+        fit = [(x.dtype, x.shape, y.dtype) == (torch.float32, (*y.shape, 784), torch.int64) for x, y in parts]
+        if fit != [True]*3: raise TypeError(f"got {[(x.dtype, x.shape, y.dtype) for x, y in parts]}")
     except DataError as e: raise DataError(f"{path}: {e}") from None
-    except Exception as e: raise DataError(f"{path}: no readable pickle of arrays ({type(e).__name__}: {e})") from None
-    def fits(x, y): return (x.dtype, y.dtype) == (torch.float32, torch.int64) and x.shape == (*y.shape, 784)
-    if [len(pair) for pair in parts] == [2]*3 and all(fits(*pair) for pair in parts): return tuple(parts)
-    raise DataError(f"{path}: expected three pairs (images (n, 784) float32, labels (n,) int64) of arrays")
+    except Exception as e: raise DataError(f"{path}: no pickle of {expected} ({e})") from None
+    return parts
 
 # %% ../nbs/01_data.ipynb #1be707de
 _Dataset = namedtuple("_Dataset", "title folder system mirrors files classes") # files: name on hosts, hash of content
-_idx_names = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-
-_datasets = dict(
-    mnist_sample=_Dataset("MNIST sample, 3s and 7s", "", "",
-        ("https://s3.amazonaws.com/fast-ai-sample/", "http://files.fast.ai/data/examples/"),
-        {"mnist_sample.tgz": "1ef06910a15fbadd3010e0b28ab9c35ad6d4a91ea612da09cced4cdb69b216b7"}, "37"),
-    mnist=_Dataset("MNIST", "MNIST/raw", "",
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-        dict(zip(_idx_names, ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                              "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                              "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                              "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"))), "0123456789"),
-    fashion_mnist=_Dataset("Fashion-MNIST", "FashionMNIST/raw", "/usr/share/datasets/fashion-mnist",
-        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
-        dict(zip(_idx_names, ("c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-                              "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-                              "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-                              "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"))),
-        ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")))
+_datasets = {name: _Dataset(**dataset) for name, dataset in
+             json.loads((lessons_folder()/"datasets.json").read_text(encoding="utf-8")).items()}
 
 def _content(path:Path, sha256:str)->bytes:
     "Content of a data file, uncompressed and checked against its hash."
@@ -139,25 +123,23 @@ def cache_folder(
 
 def _files(folder:Path, dataset:_Dataset)->list:
     "Path of each file of a dataset in a folder, packed or not; none if none is there."
-    found = {file: [path for path in (Path(folder, Path(file).stem), Path(folder, file)) if os.path.isfile(path)]
+    found = {file: next(filter(os.path.isfile, (Path(folder, Path(file).stem), Path(folder, file))), None)
              for file in dataset.files}
-    lacking = [file for file, paths in found.items() if not paths]
-    if not lacking: return [paths[0] for paths in found.values()]
-    if len(lacking) == len(found): return []
-    raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
+    lacking = [file for file, path in found.items() if not path]
+    if 0 < len(lacking) < len(found): raise DataError(f"{folder} has {dataset.title} without {', '.join(lacking)}")
+    return [] if lacking else [*found.values()]
 
 def _find(name:str, read=_content)->tuple:
     "Where this machine has all files of a dataset, and what `read` gives for each path and hash; or (None, None)."
-    dataset, mirror, places = _datasets[name], os.environ.get("COURSE_DL_DATA"), {}
-    if mirror:
-        places["COURSE_DL_DATA"] = Path(mirror).expanduser()/dataset.folder
-        if not Path(mirror).expanduser().is_dir():
-            raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder")
-    places["cache"] = cache_folder()/dataset.folder
-    if dataset.system: places["system"] = dataset.system
+    dataset, mirror = _datasets[name], os.environ.get("COURSE_DL_DATA")
+    if mirror and not Path(mirror).expanduser().is_dir():
+        raise DataError(f"COURSE_DL_DATA names {mirror!r}, which is not a folder")
+    places = dict(COURSE_DL_DATA=mirror and Path(mirror).expanduser()/dataset.folder,
+                  cache=cache_folder()/dataset.folder, system=dataset.system)
     for source, folder in places.items():
         try:
-            if paths := _files(folder, dataset): return source, [*map(read, paths, dataset.files.values())]
+            if folder and (paths := _files(folder, dataset)):
+                return source, [*map(read, paths, dataset.files.values())]
         except DataError as e:
             if source == "COURSE_DL_DATA": raise DataError(f"COURSE_DL_DATA names a bad mirror: {e}") from None
     return None, None
@@ -302,20 +284,16 @@ def _write_sample(folder:Path)->None:
 
 # %% ../nbs/01_data.ipynb #1c94cd7f
 @dataclass(repr=False)
-class _Source:
+class _Source(Said):
     "Data that say where they come from."
     title:str  # name of the dataset
     source:str # "COURSE_DL_DATA", "cache", "system", a host name, or "embedded"
-    @property
-    def real(self)->bool:
-        "Whether these are the real data, for which the figures in the text hold."
-        return self.source != "embedded"
-    def _said(self)->Said:
+
+    def __post_init__(self):
+        self.real = self.source != "embedded" # the real data, for which the figures in the text hold?
         text = "embedded sample (1,797 digits); figures differ from the text"
         if self.real: text = f"{self.title} (real, from {self.source})"
-        return Said("Data", text, dict(real=self.real, origin=self.source))
-    def __repr__(self): return repr(self._said())
-    def _repr_mimebundle_(self, include=None, exclude=None): return self._said()._repr_mimebundle_()
+        super().__init__("Data", text, dict(real=self.real, origin=self.source))
 
 @dataclass(repr=False)
 class DigitFolder(_Source):

@@ -346,7 +346,7 @@ class Call:
 
 x, y = np.zeros((3, 784), np.float32), np.arange(3)
 x.setflags(write=False)
-refused, strange, unreadable = "{}; only NumPy arrays are accepted", "expected three pairs", "no readable pickle"
+refused, unreadable = "{}; only NumPy arrays are accepted", "no pickle of three pairs"
 
 
 @cases("raw, message",
@@ -357,13 +357,13 @@ refused, strange, unreadable = "{}; only NumPy arrays are accepted", "expected t
                refused.format("runstring")),
     method=(b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.", refused.format("ndarray.tofile")),
     object_array=(pickle.dumps(((np.array([[None]*784]*3, object), y),)*3), unreadable),
-    no_pairs=(pickle.dumps([(x, y, y)]*3), strange), no_arrays=(pickle.dumps([(1, 2)]*3), strange),
-    two_pairs=(pickle.dumps(((x, y),)*2), strange), number=(pickle.dumps(3), unreadable),
-    odd_numbers=(pickle.dumps(((x.astype(np.float16), y),)*3), strange),
-    odd_labels=(pickle.dumps(((x, y.astype(np.uint8)),)*3), strange),
-    one_label=(pickle.dumps(((x, y[:1]),)*3), strange), odd_width=(pickle.dumps(((x[:, 1:], y),)*3), strange),
+    no_pairs=(pickle.dumps([(x, y, y)]*3), unreadable), no_arrays=(pickle.dumps([(1, 2)]*3), unreadable),
+    two_pairs=(pickle.dumps(((x, y),)*2), unreadable), number=(pickle.dumps(3), unreadable),
+    odd_numbers=(pickle.dumps(((x.astype(np.float16), y),)*3), unreadable),
+    odd_labels=(pickle.dumps(((x, y.astype(np.uint8)),)*3), unreadable),
+    one_label=(pickle.dumps(((x, y[:1]),)*3), unreadable), odd_width=(pickle.dumps(((x[:, 1:], y),)*3), unreadable),
     huge=(pickle.dumps(Call(np.ndarray, (2**60,))), unreadable),
-    nested=(b"("*10**4 + b"t"*10**4 + b".", f"{strange}|{unreadable}"),
+    nested=(b"("*10**4 + b"t"*10**4 + b".", unreadable),
     truncated=(pickle.dumps(((x, y),)*3)[:-100], unreadable), empty=(b"", unreadable))
 def test_pickle_runs_nothing(tmp_path, monkeypatch, raw, message):
     "A pickle that asks for anything but number arrays is refused, and nothing of it is run."
