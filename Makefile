@@ -30,7 +30,7 @@ student: env ## write copies of the lessons to work in, solved ones beside them
 
 notebooks: env ## run the notebooks on real data, slow cells too, and store their outputs
 	$(BIN)/nbdev_export && $(BIN)/python -c "from course_dl.figures import make_weights; make_weights()"
-	$(BIN)/course_dl run --slow --store $(LESSON)
+	$(BIN)/python tools/store.py $(LESSON)
 	$(BIN)/nbdev_clean && $(BIN)/python tools/minutes.py && $(BIN)/python tools/readme.py
 
 renumber: env ## number the lessons in the order of _quarto.yml, and mend every link to them

@@ -68,7 +68,6 @@ def run_command(
     lessons:list[str]=typer.Argument(None, help="Pages such as sgd or 03_sgd, answers such as checks/sgd; "
                                                 "all pages unless given."),
     slow:bool=typer.Option(False, "--slow", help="Run cells marked slow too."),
-    store:bool=typer.Option(False, "--store", help="Write the outputs into the notebooks (real data only)."),
     again:bool=typer.Option(False, "--again", help="Run pages too that went well before and have not changed."),
     jobs:int=typer.Option(0, "--jobs", "-j", min=0, help="How many at a time; unless given, one a core, 4 at most."),
 ):
@@ -76,10 +75,12 @@ def run_command(
 
     What went well before and has not changed is not run again."""
     try:
+        from course_dl.data import DataError
         from course_dl.runner import lesson_files, run_lessons
-        try: files = lesson_files(lessons, checks=store)
+        try: files = lesson_files(lessons)
         except ValueError as e: _fail(str(e))
-        errors = run_lessons(files, slow, store, again, jobs)
+        errors = run_lessons(files, slow, again, jobs)
+    except DataError as e: _fail(str(e))
     except KeyboardInterrupt:
         typer.echo("\nStopped. What went well is remembered, and the rest runs next time.", err=True)
         raise typer.Exit(130) from None

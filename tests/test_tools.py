@@ -3,8 +3,11 @@ import re
 import subprocess
 from shutil import which
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import store
 from helpers import ROOT, copy_project, prose
 from renumber import lessons, renumber
 
@@ -50,3 +53,50 @@ def test_help_tells_every_command():
     targets = re.findall(r"^(\w+):.*## (.+)", (ROOT/"Makefile").read_text(encoding="utf-8"), re.M)
     assert len(targets) > 9
     for name, what in targets: assert re.search(rf"^make {name} +{re.escape(what)}$", told, re.M)
+
+
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+
+
+@pytest.mark.parametrize("tags, folds", [(["proof"], True), (["a", "setup"], True), (["plot"], True), (["slow"], False),
+                                         ([], False)])
+def test_cells_are_folded_by_their_tags_alone(tags, folds):
+    for before in ({}, FOLDED):
+        nb = new_notebook(cells=[new_code_cell(metadata={"tags": tags} | before), new_markdown_cell("text")])
+        store.fold_cells(nb)
+        assert [cell.metadata for cell in nb.cells] == [{"tags": tags} | (FOLDED if folds else {}), {}]
+
+
+def test_what_only_a_kernel_can_show_is_not_stored():
+    seen = {"image/png": "", "text/plain": "figure"}
+    view = {store.WIDGET: {"model_id": "1", "version_major": 2, "version_minor": 0}}
+    cells = [new_code_cell(outputs=[new_output("display_data", data)]) for data in (seen | view, seen)]
+    cells += [new_code_cell(outputs=[new_output("stream", text="1")]), new_markdown_cell("text")]
+    nb = new_notebook(cells=cells, metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {}}})
+    store.drop_widgets(nb)
+    assert [cell.outputs[0].data for cell in nb.cells[:2]] == [seen, seen]
+    assert "widgets" not in nb.metadata and nb.cells[2].outputs[0].text == "1"
+    nbformat.validate(nb)
+
+
+SAYS = "from course_dl.core import *\nSaid('Data', 'digits', dict(real={}))"
+
+
+@pytest.mark.parametrize("sources, error", [
+    ([SAYS.format(True), "#| slow\nresult('42')", "#| eval: false\n1/0"], ""),
+    ([SAYS.format(True), SAYS.format(False)], "outputs are stored from real data only"),
+    ([SAYS.format(True), "1/0"], "ZeroDivisionError")], ids=["good", "stand-in", "fails"])
+def test_outputs_of_good_runs_on_real_data_are_stored(tmp_path, sources, error):
+    "Other notebooks stay as they were."
+    path = tmp_path/"small.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(o, metadata={"tags": ["proof"]}) for o in sources]), path)
+    before = path.read_bytes()
+    found = store.run_and_store(path, True, 1)["error"]
+    assert error in found and bool(error) == bool(found) and (path.read_bytes() == before) == bool(error)
+    if error: return
+    stored = nbformat.read(path, as_version=4)
+    assert [len(cell.outputs) for cell in stored.cells] == [1, 1, 0]
+    assert all(cell.metadata.cellView == "form" for cell in stored.cells)
+    last_run = stored.metadata["last_run"]
+    assert sorted(last_run) == ["data", "date", "device", "fastai", "torch"] and last_run["data"] == "digits"
+    assert "+" not in last_run["torch"] and re.match(r"\d{4}-\d\d-\d\d$", last_run["date"])
