@@ -15,30 +15,28 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
-from .core import lessons_folder
+from .core import _write_whole, lessons_folder
 from .runner import split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
 _CHECK = re.compile(r"check\.(\w+)\(\w+\)$")
-_SOLUTION = re.compile(r"^<details><summary>Solution</summary>.*?</details>\s*", re.S)
+_TITLE = re.compile(r"### (?:\d+\. )?(.+)")
+_SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?</details>\s*", re.S)
 
 def lesson_exercises(
     nb, # a notebook, as nbformat reads it
 )->list: # for each exercise a dictionary: `name`, `title`, and the numbers of its cells `stub`, `check`, `solution`
     """Find the exercises of a lesson.
 
-    Raises `ValueError` for a check without a title, a stub or a solution."""
-    found, title, cells = [], None, nb.cells
-    for i, cell in enumerate(cells):
-        if cell.cell_type == "markdown":
-            if headings := re.findall(r"^### (?:\d+\. )?(.+)$", cell.source, re.M): title = headings[-1]
-        elif call := _CHECK.match(cell.source.strip()):
-            after = next((j for j in range(i+1, len(cells)) if cells[j].cell_type == "markdown"), None)
-            solved = after is not None and _SOLUTION.match(cells[after].source)
-            if not solved: raise ValueError(f"{call[1]}: no folded solution follows the check")
-            if not title: raise ValueError(f"{call[1]}: no title comes before the check")
-            if cells[i-1].cell_type != "code": raise ValueError(f"{call[1]}: no stub comes before the check")
-            found.append(dict(name=call[1], title=title, stub=i-1, check=i, solution=after))
+    Raises `ValueError` for a check that does not stand between a stub and a solution."""
+    found = []
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type != "code" or not (call := _CHECK.match(cell.source.strip())): continue
+        around = nb.cells[max(i-2, 0):i+2]
+        title, solved = _TITLE.match(around[0].source), _SOLUTION.match(around[-1].source)
+        if len(around) < 4 or around[1].cell_type != "code" or not title or not solved:
+            raise ValueError(f"{call[1]}: expected a title, a stub, the check and a folded solution in a row")
+        found.append(dict(name=call[1], title=title[1], stub=i-1, check=i, solution=i+1))
     return found
 
 def solution_code(
@@ -117,7 +115,7 @@ def _write_copy(nb, path, force):
     if path.exists() and not force:
         try: nb = merge_copies(nbformat.read(path, as_version=4), nb)
         except ValueError as e: raise OSError(f"{path} is no notebook; move it away, or lose it with --force") from e
-    nbformat.write(nb, path)
+    _write_whole(path, f"{nbformat.writes(nb)}\n".encode())
 
 def write_student_copies(
     folder:Path,         # where to write; made if missing
@@ -132,11 +130,10 @@ def write_student_copies(
     source, folder = lessons_folder(), Path(folder)
     files = sorted(source.glob("*.ipynb"))
     for place in [folder, folder/"solutions"] if solutions else [folder]:
-        place.mkdir(parents=True, exist_ok=True)
-        if (source/"images").is_dir(): shutil.copytree(source/"images", place/"images", dirs_exist_ok=True)
+        shutil.copytree(source/"images", place/"images", dirs_exist_ok=True)
         for path in files:
-            nb = nbformat.read(path, as_version=4)
-            _write_copy(student_copy(nb, place != folder, solutions), place/path.name, force)
+            nb = student_copy(nbformat.read(path, as_version=4), place != folder, solutions)
+            _write_copy(nb, place/path.name, force)
     return [folder/path.name for path in files]
 
 # %% ../nbs/32_student.ipynb #88fea36f
@@ -160,10 +157,9 @@ def progress_table(
     done:dict, # from `read_progress`
 )->str: # a line for each lesson, and one for the whole
     "Show progress as text."
-    signs, lines, total, solved = {"right": "✓", "wrong": "✗", "not started": "○"}, [], 0, 0
+    signs, lines, total = {"right": "✓", "wrong": "✗", "not started": "○"}, [], []
     for lesson, states in done.items():
-        right = list(states.values()).count("right")
-        total, solved = total + len(states), solved + right
+        total += states.values()
         names = "  ".join(f"{signs[state]} {name}" for name, state in states.items())
-        lines.append(f"{lesson:16}{right} of {len(states)}   {names}")
-    return "\n".join([*lines, f"{'in all':16}{solved} of {total}"])
+        lines.append(f"{lesson:16}{[*states.values()].count('right')} of {len(states)}   {names}")
+    return "\n".join([*lines, f"{'in all':16}{total.count('right')} of {len(total)}"])
