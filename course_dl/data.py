@@ -117,9 +117,12 @@ def _content(path:Path, sha256:str)->bytes:
 # %% ../nbs/01_data.ipynb #fcc65234
 def cache_folder(
 )->Path: # `COURSE_DL_CACHE`, or the system's cache folder for the course; it need not exist
-    "Folder that keeps downloaded and unpacked data."
+    "Folder that keeps downloaded and unpacked data; a temporary one where the system's cannot be written."
     import pooch
-    return Path(os.environ.get("COURSE_DL_CACHE") or pooch.os_cache("course_dl")).expanduser()
+    if named := os.environ.get("COURSE_DL_CACHE"): return Path(named).expanduser()
+    usual = Path(pooch.os_cache("course_dl"))
+    there = next(path for path in (usual, *usual.parents) if os.path.exists(path))
+    return usual if os.access(there, os.W_OK) else Path(tempfile.gettempdir(), f"course_dl-{Path.home().name}")
 
 def _files(folder:Path, dataset:_Dataset)->list:
     "Path of each file of a dataset in a folder, packed or not; none if none is there."

@@ -246,6 +246,21 @@ def test_cache_that_cannot_be_written(hosts, tmp_path, monkeypatch):
     assert is_miniature(mnist())
 
 
+def test_home_that_cannot_be_written(tmp_path, monkeypatch, recwarn):
+    "A folder that the user names must do; in place of the system's own, a temporary one keeps the data."
+    monkeypatch.setenv("COURSE_DL_OFFLINE", "1")
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path/"home/.cache"/name)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path/"temporary"))
+    assert cache_folder() == tmp_path/"cache"
+    monkeypatch.delenv("COURSE_DL_CACHE")
+    assert cache_folder() == tmp_path/"home/.cache/course_dl"
+    (tmp_path/"home").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path/"home" or mode != os.W_OK)
+    assert cache_folder() == tmp_path/"temporary"/f"course_dl-{Path.home().name}"
+    assert not (tmp_path/"temporary").exists() and mnist_sample().path.is_relative_to(cache_folder())
+    assert not any((tmp_path/"home").iterdir()) and not recwarn.list
+
+
 def child(tmp_path, code):
     "Another Python with the same miniature data sets; it says ready and waits for a line."
     (tmp_path/"state").write_bytes(pickle.dumps(data._datasets))
