@@ -24,11 +24,14 @@ def test_what_was_built_installs_and_imports(built, kind, tmp_path):
     run(*install, str(archive))
     code = """
 import course_dl, course_dl.checks.sgd, pathlib
+from course_dl import core, data, ledger
+core.plot_style(), data.data_status(), ledger.read_records()
 folder = pathlib.Path(course_dl.__file__).parent
 print(folder.parent, course_dl.__version__, *sorted(o.name for o in (folder/"lessons").glob("*.*")))"""
     folder, version, *files = run(sys.executable, "-c", code, PYTHONPATH=str(tmp_path)).split()
     assert folder == str(tmp_path) and version == SETTINGS["version"]
-    assert files == sorted(path.name for path in (ROOT/"nbs").glob("*.*") if path.suffix in (".ipynb", ".json"))
+    kinds = ".ipynb", ".json", ".mplstyle"
+    assert files == sorted(path.name for path in (ROOT/"nbs").glob("*.*") if path.suffix in kinds)
 
 
 def test_wheel_has_every_module_figures_and_weights_and_no_answers_among_its_lessons(built):
