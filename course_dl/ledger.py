@@ -160,9 +160,9 @@ def claim_rows(
     for claim in claims:
         record = records.get(claim.key)
         row = dict(lesson=claim.lesson, figure=claim.figure.replace("`", ""), verdict=verdict(claim, record),
-                   claimed=claim.claimed, measured="", new_run="", sampling="", seeds="", date="", torch="", device="",
+                   claimed=claim.claimed, measured="", new_run="",
+                   sampling=f"±{claim.sampling:.4f}" if claim.images else "", seeds="", date="", torch="", device="",
                    note=claim.note)
-        if claim.sampling: row["sampling"] = f"±{claim.sampling:.4f}"
         if row["verdict"] != "unmeasured":
             values = record["values"]
             middle, low, high = (f"{o:.{claim.digits+1}f}" for o in (mean(values), *new_run(values)))

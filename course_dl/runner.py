@@ -169,7 +169,7 @@ def run_lessons(
             while todo or running:
                 while todo and len(running) < jobs:
                     path, state = todo.pop(0)
-                    name = page_name(path)
+                    name = at[page_name(path)] = page_name(path)
                     def watch(done, cells, name=name): at[name] = f"{name} {done}/{cells}"
                     running[pool.submit(run, path, slow, threads, watch)] = state
                     if not screen.is_terminal: print(f"[{total-len(todo)}/{total}] {name} ...", flush=True)
@@ -179,7 +179,7 @@ def run_lessons(
                     name, error = done["name"], done["error"]
                     said = ("FAILED" if error else done["result"]) + (f"  [{done['data']}]" if done["data"] else "")
                     print(f"{name:18}{done['seconds']:7.1f} s  {said}", flush=True)
-                    at.pop(name, None)
+                    del at[name]
                     if error: errors[name] = error
                     else: _remember(name, state, said)
             return errors
