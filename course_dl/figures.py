@@ -310,6 +310,8 @@ def _still_garment(axs, state):
     colors = ["C1" if value == sure.max() else "C0" for value in sure]
     axs[2].bar_label(axs[2].barh(classes, 100*sure, color=colors), fmt="%.0f %%", padding=3)
     axs[2].set(xlim=(0, 125), xticks=[])
+    axs[2].grid(False)
+    axs[2].tick_params(length=0)
     axs[2].spines[:].set_visible(False)
     axs[2].invert_yaxis()
 
@@ -390,7 +392,8 @@ class _Pictured:
             fig, axs = plt.subplots(1, kind.panels, figsize=(7.6, 3.2))
             kind.still(axs, self.state)
             fig.canvas.draw()
-            picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert("RGB").quantize(48)
+            picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert("RGB").quantize(
+                48, Image.Quantize.FASTOCTREE) # which keeps the color of a single dot
             picture.save(file, "PNG", optimize=True) # a third of the size that matplotlib writes
             plt.close(fig)
         return file.getvalue()
