@@ -156,18 +156,19 @@ const layerKinds = {
   conv({shape: [n, height, width], values: x}, {name, stride = 1, padding = 0}, weights) {
     const {shape: [maps, , k, l], values} = weights[`${name}.weight`], bias = weights[`${name}.bias`]?.values ?? [];
     const [rows, columns] = [height-k, width-l].map(v => Math.floor((v + 2*padding)/stride) + 1);
-    const out = new Float64Array(maps*rows*columns).map((_, i) => bias[Math.floor(i/rows/columns)] ?? 0);
-    values.forEach((weight, at) => {
-      const [map, from, dy, dx] = [at/(n*k*l), at/(k*l)%n, at/l%k, at%l].map(Math.floor);
-      for (let r = 0; r < rows; r++) {
-        const y = r*stride + dy - padding;
-        if (y < 0 || y >= height) continue;
-        for (let c = 0; c < columns; c++) {
-          const right = c*stride + dx - padding;
-          if (right >= 0 && right < width) out[(map*rows+r)*columns+c] += weight*x[(from*height+y)*width+right];
+    const out = new Float64Array(maps*rows*columns);
+    let at = 0;
+    for (let map = 0; map < maps; map++) {
+      out.fill(bias[map] ?? 0, map*rows*columns, (map+1)*rows*columns);
+      for (let from = 0; from < n; from++) for (let dy = 0; dy < k; dy++) for (let dx = 0; dx < l; dx++) {
+        const weight = values[at++], start = Math.max(Math.ceil((padding-dx)/stride), 0);
+        const end = Math.min(Math.floor((width-1 + padding-dx)/stride) + 1, columns);
+        for (let r = 0; r < rows; r++) {
+          const y = r*stride + dy - padding, left = (from*height+y)*width + dx - padding, to = (map*rows+r)*columns;
+          if (y >= 0 && y < height) for (let c = start; c < end; c++) out[to+c] += weight*x[left+c*stride];
         }
       }
-    });
+    }
     return {shape: [maps, rows, columns], values: out};
   },
   relu: ({shape, values}) => ({shape, values: values.map(v => Math.max(v, 0))}),
@@ -198,17 +199,20 @@ export function runLayers(layers, weights, x) {
 
 // For one image all that follows "flatten" is one linear function: what each place adds to a logit, all maps together.
 export function shares(layers, weights, outputs, label) {
-  const first = layers.findIndex(layer => layer.kind === "flatten"), {shape: [n, ...size], values} = outputs[first-1];
+  const first = layers.findIndex(layer => layer.kind === "flatten"), {shape: [n], values} = outputs[first-1];
   let slope = Array.from(outputs.at(-1).values, (_, i) => +(i === label));
   for (let k = layers.length-1; k > first; k--) {
     if (layers[k].kind === "relu") slope = slope.map((v, i) => outputs[k-1].values[i] > 0 ? v : 0);
     else {
       const {shape: [, columns], values: weight} = weights[`${layers[k].name}.weight`];
-      slope = Array.from({length: columns}, (_, c) => sum(slope.map((v, r) => v*weight[r*columns+c])));
+      const back = Array(columns).fill(0);
+      slope.forEach((v, r) => { if (v) for (let c = 0; c < columns; c++) back[c] += v*weight[r*columns+c]; });
+      slope = back;
     }
   }
-  const area = values.length/n, parts = slope.map((v, i) => v*values[i]);
-  return {shape: size, values: Array.from({length: area}, (_, at) => sum(parts.filter((_, i) => i%area === at)))};
+  const parts = Array(values.length/n).fill(0);
+  slope.forEach((v, i) => { parts[i%parts.length] += v*values[i]; });
+  return parts;
 }
 
 // Linear layers "NAME.0.weight", "NAME.2.weight", …, with ReLU between them.
@@ -939,7 +943,7 @@ function wearGarment(desk) {
     const powers = logits.map(v => Math.exp(v - Math.max(...logits))), order = [...logits.keys()];
     return {outputs, logits, sure: powers.map(v => v/sum(powers)), order: order.sort((a, b) => logits[b]-logits[a])};
   };
-  const untouched = {strokes: [], inks: [], shift: [0, 0], mirror: false};
+  const untouched = {strokes: [], inks: [], shift: [0, 0], mirror: false}, plain = {};
   const stages = answer({...desk.state, ...untouched}).outputs.flatMap(({shape: [maps, size]}, at) =>
     layers[at].kind === "relu" && size ? [{at, area: size*size,
       canvases: Array.from({length: maps}, (_, i) => picture(size, `Map ${i+1}`))}] : []);
@@ -949,7 +953,7 @@ function wearGarment(desk) {
     h("div", {}, `${canvases.length} maps of layer ${i+1}`), h("div", {class: "row"}, ...canvases)]),
     h("div", {class: "row"}, h("div", {}, why, caption), bars));
   const blank = picture(28, "");
-  const names = [...labels].map((k, i, all) => `${classes[k]} ${all.slice(0, i+1).filter(v => v === k).length}`);
+  const names = [...labels].map((k, i) => `${classes[k]} ${i%2 + 1}`);  // there are two of each
   const ink = choice(desk, "Pen", null, {0: "erases", 0.5: "draws gray", 1: "draws black"});
   const {pad, context, pen} = drawingPad(desk, ([x, y]) => {
     const {shift, mirror} = desk.state;
@@ -969,7 +973,7 @@ function wearGarment(desk) {
       canvases.forEach((o, i) => paint(o, values.slice(i*area, (i+1)*area).map(v => v/most), inkColor));
     }
     // A place of the map stands in the middle of the 16 by 16 pixels that it has seen, 4 from its neighbors.
-    const label = state.why < 0 ? first : state.why, parts = shares(layers, weights, outputs, label).values;
+    const label = state.why < 0 ? first : state.why, parts = shares(layers, weights, outputs, label);
     const most = Math.max(...parts.map(Math.abs)) || 1;
     paint(why, image.map((_, i) => i), (i, out, at) => {
       const [x, y] = [i%28, Math.floor(i/28)].map(v => Math.floor((v-6)/4));
@@ -981,7 +985,7 @@ function wearGarment(desk) {
       s("text", {x: 82, y: 15 + 19*k, "text-anchor": "end"}, name),
       s("rect", {x: 88, y: 4 + 19*k, width: 1 + 124*sure[k], height: 14, fill: colors[+(k === first)]}),
       s("text", {x: 94 + 124*sure[k], y: 15 + 19*k}, `${fixed(100*sure[k], 0)} %`)]));
-    const before = answer({...state, ...untouched}).order[0], all = sum(parts);
+    const before = plain[state.garment] ??= answer({...state, ...untouched}).order[0], all = sum(parts);
     desk.say.textContent = `It says ${classes[first]}, ${fixed(100*sure[first], 0)} % sure, then ${classes[second]}. `
       + (state.garment < 0 ? "" : `The label is ${classes[labels[state.garment]]}; untouched, ${classes[before]}. `)
       + `The squares add up to ${fixed(all)}: with ${fixed(logits[label]-all)} from biases that is the logit of `
