@@ -345,6 +345,7 @@ def test_weights_say_what_they_are_and_are_small():
         enough = 0.895 if name == "fashion" else 0.95
         assert any(float(value) > enough for key, value in about.items() if key.startswith("accuracy"))
     assert sum(path.stat().st_size for path in figures.weights_folder.iterdir()) < 600_000
+    assert safetensors.torch.load(figures._bytes_of("fashion"))["images"].shape == (20, 28, 28)  # at most a hundred
 
 
 def test_module_is_small_and_needs_nothing():
