@@ -228,7 +228,7 @@ export function wear(images, {garment, strokes, inks, shift, mirror}) {
   strokes.forEach((stroke, k) => rasterize([stroke], brush).forEach(
     (v, i) => { image[i] += v*((inks[k] ?? 0) - image[i]); }));
   return image.map((_, i) => {
-    const [x, y] = [i%28 - shift[0], Math.floor(i/28) - shift[1]];
+    const [x, y] = [i%28, Math.floor(i/28)].map((v, k) => v - Math.round(shift[k]));
     return x >= 0 && x < 28 && y >= 0 && y < 28 ? image[28*y + (mirror ? 27-x : x)] : 0;
   });
 }
@@ -1003,7 +1003,7 @@ export function cycleRun({points, start, peak, warm, seed}) {
 
 function bendCycle(desk) {
   const left = plot({x: [0, 100], y: [0, 1], xlabel: "step", ylabel: "learning rate", label: "The schedule"});
-  const right = plot({x: [0, 100], y: [1e-5, 1e3], logY: true, xlabel: "step", ylabel: "loss above the lowest",
+  const right = plot({x: [0, 100], y: [1e-5, 1e3], logY: true, xlabel: "step", ylabel: "loss − lowest",
                       label: "The run that obeys it"});
   const knobs = [handle(left, {name: "The start", keys: "y", grid: [1, 0.005], size: 6, at: () => [0, desk.state.start],
     move: ([, start]) => desk.move({start}), say: () => `rate ${fixed(desk.state.start, 3)}`}),

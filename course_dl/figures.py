@@ -65,7 +65,8 @@ def wear(
         ink = state["inks"][i] if i < len(state["inks"]) else 0
         image = image + rasterize([stroke], brush)*(ink - image)
     if state["mirror"]: image = image[:, ::-1]
-    (right, down), wide = state["shift"], np.pad(image, 28)
+    right, down = (int(np.clip(np.floor(v + 0.5), -28, 28)) for v in state["shift"]) # whole pixels
+    wide = np.pad(image, 28)
     return wide[28-down:56-down, 28-right:56-right]
 
 
@@ -360,6 +361,9 @@ _kinds = {
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4
+def _finite(value): # a number, or lists of numbers
+    return all(map(_finite, value)) if isinstance(value, list) else type(value) in (int, float) and math.isfinite(value)
+
 def _checked(
     kind:str,    # of the figure
     old:dict,    # its whole state
@@ -373,7 +377,9 @@ def _checked(
             wanted = f"one of {', '.join(map(str, _kinds[kind].choices[name]))}"
             fits = value in _kinds[kind].choices[name]
         elif isinstance(old[name], bool): wanted, fits = "True or False", isinstance(value, bool)
-        elif isinstance(old[name], list): wanted, fits = "a list", isinstance(value, list)
+        elif isinstance(old[name], list):
+            wanted = "a list of two numbers" if name == "shift" else "a list of numbers"
+            fits = isinstance(value, list) and _finite(value) and (name != "shift" or len(value) == 2)
         if not fits: raise ValueError(f"{name} of {kind} must be {wanted}, got {value!r}")
     return old | change
 

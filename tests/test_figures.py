@@ -266,8 +266,11 @@ def test_strokes_make_the_same_pixels_in_both_languages(js): strokes_agree(js)
 
 def wearing_agrees(js, **module):
     images, dice = safetensors.torch.load(figures._bytes_of("fashion"))["images"].numpy(), np.random.default_rng(1)
-    states = [dict(garment=i%21 - 1, strokes=strokes, inks=dice.choice([0, 0.5, 1], len(strokes) - i%2).tolist(),
-                   mirror=bool(i%3), shift=dice.integers(-8, 9, 2).tolist()) for i, strokes in enumerate(drawings())]
+    states = []
+    for i, strokes in enumerate(drawings()):
+        shift = dice.uniform(-40, 40, 2).round(1) if i%4 == 0 else dice.integers(-8, 9, 2)
+        states.append(dict(garment=i%21 - 1, strokes=strokes, inks=dice.choice([0, 0.5, 1], len(strokes) - i%2).tolist(),
+                           mirror=bool(i%3), shift=shift.tolist()))
     found = js("(m, [images, states]) => states.map(state => [...m.wear(images, state)])",
                [images.ravel().tolist(), states], **module)
     for state, values in zip(states, found, strict=True):
@@ -567,6 +570,8 @@ def test_a_garment_is_erased_and_drawn_with_the_mouse_and_with_keys(wide):
         wide.mouse.up()
     after = state(wide, "garment")
     assert len(after["strokes"]) == len(after["inks"]) == 12 and set(after["inks"]) == {0}
+    touch(wide, pad, 60, 30)
+    assert len(state(wide, "garment")["strokes"][12]) > 1 and len(state(wide, "garment")["inks"]) == 13
     images = safetensors.torch.load(figures._bytes_of("fashion"))["images"].numpy()
     assert figures.wear(images, after).max() < 0.01 and said(wide, "garment") != before
     choose(wide, "garment", Pen="draws black")
@@ -581,10 +586,16 @@ def test_a_garment_is_erased_and_drawn_with_the_mouse_and_with_keys(wide):
 
 def test_one_cycle_settles_and_a_constant_rate_does_not(wide):
     def ends(): return [float(o) for o in re.findall(r"ends (\S+) above", said(wide, "one-cycle"))]
-    for seed in range(5):
-        put(wide, "one-cycle", seed=seed)
-        bent, flat = ends()
-        assert bent < flat
+    found = {}
+    for warm in (0.25, 0.01):  # as it is, and with the peak at the left edge
+        for seed in range(15):
+            put(wide, "one-cycle", seed=seed, warm=warm)
+            found.setdefault(warm, []).append(ends())
+    bent, flat = np.median(found[0.25], 0)
+    assert bent < flat/5 and np.median(found[0.01], 0)[0] < flat/5
+    for seed in range(15):
+        put(wide, "one-cycle", peak=1, warm=0.25, seed=seed)
+        assert "blue, ends" in said(wide, "one-cycle")
     put(wide, "one-cycle", peak=1.0, start=0.04, seed=1)
     assert "orange, it flies away" in said(wide, "one-cycle")
     wide.locator("[data-figure=one-cycle]").get_by_role("button", name="As in the lesson").click()
