@@ -269,8 +269,9 @@ def wearing_agrees(js, **module):
     states = []
     for i, strokes in enumerate(drawings()):
         shift = dice.uniform(-40, 40, 2).round(1) if i%4 == 0 else dice.integers(-8, 9, 2)
-        states.append(dict(garment=i%21 - 1, strokes=strokes, inks=dice.choice([0, 0.5, 1], len(strokes) - i%2).tolist(),
-                           mirror=bool(i%3), shift=shift.tolist()))
+        inks = dice.choice([0, 0.5, 1], len(strokes) - i%2)
+        states.append(dict(garment=i%21 - 1, strokes=strokes, inks=inks.tolist(), mirror=bool(i%3),
+                           shift=shift.tolist()))
     found = js("(m, [images, states]) => states.map(state => [...m.wear(images, state)])",
                [images.ravel().tolist(), states], **module)
     for state, values in zip(states, found, strict=True):
