@@ -314,9 +314,9 @@ const look = `
 .cdl canvas.pad { cursor: crosshair; touch-action: none; }
 .cdl .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: 13px; line-height: 1.3; }
 .cdl .maps { display: grid; gap: .3rem; font-size: 13px; line-height: 1.3; }
-.cdl .row { display: flex; gap: 3px; }
-.cdl .row > canvas { flex: 1 1 0; min-width: 0; }
-.cdl .row > div { flex: 0 0 35%; }
+.cdl .strip { display: flex; gap: 3px; }
+.cdl .strip > canvas { flex: 1 1 0; min-width: 0; }
+.cdl .strip > div { flex: 0 0 35%; }
 .cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; font-variant-numeric: tabular-nums; }
 .cdl :is(th, td) { text-align: left; padding: .2rem .4rem .2rem 0; font-weight: 400; background: none; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
@@ -362,7 +362,7 @@ function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
   };
   self.path = points => points.map(([px, py], i) => `${i ? "L" : "M"}${self.X(px).toFixed(1)} ${self.Y(py).toFixed(1)}`)
     .join("");
-  self.dot = ([px, py], r) => s("circle", {cx: self.X(px), cy: self.Y(py), r, fill: colors[1]});
+  self.dot = ([px, py], r, opacity = 1) => s("circle", {cx: self.X(px), cy: self.Y(py), r, opacity, fill: colors[1]});
   self.line = (points, color, width = 2) => s("path", {d: self.path(points), fill: "none", stroke: color,
                                                        "stroke-width": width});
   self.axes = () => {
@@ -573,7 +573,7 @@ function oneKnob(desk) {
     const [from, to] = [left.X(clamp(a, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
     left.layer.replaceChildren(
       left.line(line, colors[0]), left.line(ends, colors[1]),
-      ...trail.map(v => s("circle", {cx: left.X(v), cy: left.Y(loss(v)), r: 4, fill: colors[1], opacity: 0.45})),
+      ...trail.map(v => left.dot([v, loss(v)], 4, 0.45)),
       s("path", {class: "faint", "stroke-dasharray": "3 3",
                  d: `M${from} ${left.Y(loss(a))}V250M${to} ${left.Y(loss(next))}V250`}),
       s("path", {stroke: colors[1], "stroke-width": 2, fill: "none",
@@ -950,8 +950,8 @@ function wearGarment(desk) {
   const why = picture(28, "Where the logit comes from"), caption = h("div"), bars = s("svg", {viewBox: "0 0 260 192",
     role: "img", "aria-label": "How sure of each class"});
   const side = h("div", {class: "maps"}, ...stages.flatMap(({canvases}, i) => [
-    h("div", {}, `${canvases.length} maps of layer ${i+1}`), h("div", {class: "row"}, ...canvases)]),
-    h("div", {class: "row"}, h("div", {}, why, caption), bars));
+    h("div", {}, `${canvases.length} maps of layer ${i+1}`), h("div", {class: "strip"}, ...canvases)]),
+    h("div", {class: "strip"}, h("div", {}, why, caption), bars));
   const blank = picture(28, "");
   const names = [...labels].map((k, i) => `${classes[k]} ${i%2 + 1}`);  // there are two of each
   const ink = choice(desk, "Pen", null, {0: "erases", 0.5: "draws gray", 1: "draws black"});
@@ -1019,8 +1019,8 @@ function bendCycle(desk) {
     const momentum = left.line(rates.map(([, v], k) => [k, 5*v - 4]), colors[2]);
     momentum.setAttribute("stroke-dasharray", "5 3");
     left.layer.replaceChildren(momentum, left.line(rates.map(([lr], k) => [k, lr]), colors[0]),
-      ...[[1, 0.95, -8], [Math.min(100*warm, 65), 0.85, 18]].map(
-        ([step, v, dy]) => s("text", {x: left.X(step), y: left.Y(5*v - 4) + dy}, `momentum ${v}`)));
+      ...[[1, 0.95, "momentum 0.95"], [clamp(100*warm - 4, 1, 92), 0.85, "0.85"]].map(
+        ([step, v, text]) => s("text", {x: left.X(step), y: left.Y(5*v - 4) - 8}, text)));
     right.layer.replaceChildren(right.line(losses[1], colors[1]), right.line(losses[0], colors[0]));
     for (const o of knobs) o.draw();
     const [bent, flat] = losses.map(o => o.at(-1)[1] < 1e3 ? `ends ${fixed(o.at(-1)[1], 4)} above the lowest loss` :

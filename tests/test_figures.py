@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -355,6 +356,13 @@ def test_weights_say_what_they_are_and_are_small():
 def test_module_is_small_and_needs_nothing():
     assert len(MODULE.encode()) <= 60_000
     assert not re.search(r"^import |\bimport\(|https?://(?!www\.w3\.org)", MODULE, re.M)
+
+
+def test_no_style_of_the_site_reaches_into_a_figure():
+    styles = files("pydata_sphinx_theme")/"theme/pydata_sphinx_theme/static/styles/pydata-sphinx-theme.css"
+    theirs = set(re.findall(r"\.([a-z][\w-]*)", styles.read_text(encoding="utf-8")))
+    ours = set(re.findall(r'class: "([\w-]+)"', MODULE))
+    assert len(theirs) > 1000 and len(ours) > 10 and not ours & theirs
 
 
 def test_notebooks_store_stills_and_no_widgets():
