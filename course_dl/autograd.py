@@ -8,37 +8,7 @@ __all__ = ['Var']
 # %% ../nbs/09_autograd.ipynb #d6ad94e7
 import torch
 
-# %% ../nbs/09_autograd.ipynb #d7982672
-def send_back(nodes):
-    "Gradient of the first node along each one, sent on in the order given."
-    flow = {node: torch.zeros_like(node.data) for node in nodes}
-    flow[nodes[0]] += 1  # the slope of the loss along itself
-    for node in nodes:
-        for source, rule in node.edges: flow[source] = flow[source] + rule(flow[node])
-    return flow
-
-# %% ../nbs/09_autograd.ipynb #558aec31
-def order(end):
-    "All nodes behind `end`, each before the nodes it was made from."
-    done = []
-    def visit(node):
-        if node in done: return
-        for source, rule in node.edges: visit(source)
-        done.append(node)
-    visit(end)
-    return done[::-1]
-
-# %% ../nbs/09_autograd.ipynb #c8b9b346
-def fit(g, v):
-    "Add up a gradient over the axes along which `v` was repeated."
-    while g.ndim > v.data.ndim: g = g.sum(0)
-    for axis, n in enumerate(v.data.shape):
-        if n == 1: g = g.sum(axis, keepdim=True)  # a column (2, 1) joined (2, 3)
-    return g
-
 # %% ../nbs/09_autograd.ipynb #6d638532
-def value(o): return o.data if isinstance(o, Var) else o
-
 def floats(data):
     data = torch.as_tensor(data)
     if data.is_floating_point(): return data
@@ -52,7 +22,7 @@ def one_number(end):
     if end.data.numel() == 1: return end
     raise ValueError(f"backward starts from one number, got {tuple(end.shape)}")
 
-# %% ../nbs/09_autograd.ipynb #fb163135
+# %% ../nbs/09_autograd.ipynb #cd6879eb
 class Var:
     "A tensor that remembers what it was made from."
     def __init__(self,
@@ -60,38 +30,91 @@ class Var:
         *edges, # pairs of a source and a rule: gradient here to the source's share
     ):
         self.data, self.grad = floats(data), None
+        # a plain number gets no edge: nobody asks for its slope
         self.edges = [edge for edge in edges if isinstance(edge[0], Var)]
 
     def __repr__(self): return f"Var({self.data.tolist()})"
-    shape = property(lambda self: self.data.shape)
-    def item(self): return self.data.item()
 
-    def backward(self):
-        for node, g in send_back(order(one_number(self))).items():
-            if not node.edges: node.grad = g if node.grad is None else node.grad + g
+# %% ../nbs/09_autograd.ipynb #d7982672
+def send_back(nodes):
+    "Gradient of the first node along each one, sent on in the order given."
+    flow = {nodes[0]: torch.ones_like(nodes[0].data)}
+    for node in nodes:
+        for source, rule in node.edges:
+            flow[source] = flow.get(source, 0) + rule(flow[node])
+    return flow
 
-    def __add__(a, b):
-        return Var(value(a) + value(b),
-                   (a, lambda g: fit(g, a)), (b, lambda g: fit(g, b)))
-    def __mul__(a, b):
-        return Var(value(a)*value(b),
-                   (a, lambda g: fit(g*value(b), a)), (b, lambda g: fit(g*value(a), b)))
-    def __matmul__(a, b):
-        x, w = matrices(a, b)
-        return Var(x@w, (a, lambda g: g@w.T), (b, lambda g: x.T@g))
-    def __pow__(a, n): return Var(a.data**n, (a, lambda g: g*n*a.data**(n-1)))
-    def sum(a): return Var(a.data.sum(), (a, lambda g: g.expand(a.shape)))
-    def relu(a): return Var(a.data.relu(), (a, lambda g: g*(a.data > 0)))
-    def sigmoid(a):
-        s = a.data.sigmoid()
-        return Var(s, (a, lambda g: g*s*(1-s)))
+# %% ../nbs/09_autograd.ipynb #e8000005
+def value(o): return o.data if isinstance(o, Var) else o  # plain numbers may take part
 
-    def __sub__(a, b): return a + b*-1
-    def mean(a): return a.sum()*(1/a.data.numel())
+# %% ../nbs/09_autograd.ipynb #558aec31
+def order(end):
+    "`end` and all that it was made from, each node before its sources."
+    done = []
+    def visit(node):
+        if node in done: return
+        for source, rule in node.edges: visit(source)
+        done.append(node)
+    visit(end)
+    return done[::-1]
 
-    __radd__, __rmul__ = __add__, __mul__   # plain number + Var, plain number * Var
-    def __rmatmul__(b, a): return Var.__matmul__(a, b)
-    def __rsub__(b, a): return b*-1 + a
+# %% ../nbs/09_autograd.ipynb #784590bc
+def backward(end):
+    for node, g in send_back(order(one_number(end))).items():
+        if not node.edges: node.grad = g if node.grad is None else node.grad + g
+
+Var.backward = backward
+
+# %% ../nbs/09_autograd.ipynb #c8b9b346
+def fit(g, v):
+    "Add up a gradient over the axes along which `v` was repeated."
+    while g.ndim > v.data.ndim: g = g.sum(0)
+    for axis, n in enumerate(v.data.shape):
+        if n == 1: g = g.sum(axis, keepdim=True)  # a column (2, 1) joined (2, 3)
+    return g
+
+# %% ../nbs/09_autograd.ipynb #e8000015
+def mul(a, b):
+    return Var(value(a)*value(b),
+               (a, lambda g: fit(g*value(b), a)), (b, lambda g: fit(g*value(a), b)))
+
+def add(a, b):
+    return Var(value(a) + value(b), (a, lambda g: fit(g, a)), (b, lambda g: fit(g, b)))
+
+Var.__mul__, Var.__add__ = mul, add
+
+# %% ../nbs/09_autograd.ipynb #fb163135
+def matmul(a, b):
+    x, w = matrices(a, b)
+    return Var(x@w, (a, lambda g: g@w.T), (b, lambda g: x.T@g))
+
+def relu(a): return Var(a.data.relu(), (a, lambda g: g*(a.data > 0)))
+
+Var.__matmul__, Var.relu = matmul, relu
+
+# %% ../nbs/09_autograd.ipynb #e8000017
+def total(a): return Var(a.data.sum(), (a, lambda g: g.expand(a.data.shape)))
+def power(a, n): return Var(a.data**n, (a, lambda g: g*n*a.data**(n-1)))
+def minus(a, b): return a + b*-1
+def mean(a): return total(a)*(1/a.data.numel())
+
+Var.sum, Var.__pow__, Var.__sub__, Var.mean = total, power, minus, mean
+
+# %% ../nbs/09_autograd.ipynb #e8000019
+def sigmoid(a):
+    s = a.data.sigmoid()
+    return Var(s, (a, lambda g: g*s*(1-s)))
+
+Var.sigmoid = sigmoid
+
+# %% ../nbs/09_autograd.ipynb #e800001b
+Var.__radd__, Var.__rmul__ = add, mul  # here the order does not matter
+Var.__rmatmul__ = lambda b, a: matmul(a, b)
+Var.__rsub__ = lambda b, a: minus(a, b)
+
+# %% ../nbs/09_autograd.ipynb #e800001c
+Var.shape = property(lambda self: self.data.shape)
+Var.item = lambda self: self.data.item()
 
 # %% ../nbs/09_autograd.ipynb #9c31e208
 def softplus(v):
