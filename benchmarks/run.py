@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
 
 import growth
+import moves
 import rows
 from runner import machine, markdown, measure, table, times
 
@@ -25,6 +26,7 @@ def report(
     for row in rows.speed_rows(6_000 if quick else 20_000):
         measured.append(measure(row, rounds))
         print(table([row]).splitlines()[-1], times([row]).splitlines()[-1], sep="\n", flush=True)
+    measured += moves.move_rows(rounds)
     images = [2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000]
     sizes = growth.growth(images, 1 if quick else rounds)
     one, two = growth.processes(1 if quick else rounds)

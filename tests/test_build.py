@@ -1,6 +1,7 @@
 "The package as others get it: wheel and source archive, built from a copy, installed and imported."
 import re
 import sys
+import tarfile
 from email import message_from_bytes
 from zipfile import ZipFile
 
@@ -43,6 +44,17 @@ def test_wheel_has_every_module_figures_and_weights_and_no_answers_among_its_les
     assert modules <= files
     assert {f"course_dl/checks/{module_name(path)}.py" for path in LESSONS} <= files
     assert not [name for name in files if "lessons/checks" in name]
+
+
+def test_licenses_of_others_travel_along(built):
+    "The notices are in both archives, and name every file of weights."
+    (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    with tarfile.open(source) as archive: names = archive.getnames()
+    for files in (ZipFile(wheel).namelist(), names):
+        assert {"LICENSE", "NOTICE"} <= {name.rpartition("/")[2] for name in files}
+    notice = (ROOT/"NOTICE").read_text(encoding="utf-8")
+    assert "Zalando" in notice and "Attribution-ShareAlike 3.0" in notice
+    for path in (ROOT/"course_dl"/"weights").iterdir(): assert path.name in notice
 
 
 def test_metadata_says_where_it_runs_and_its_links_lead_somewhere_from_outside(built):
