@@ -22,8 +22,8 @@ test: lint ## run every notebook as a test, then the tests of the package; SLOW=
 lint: env ## look for unused names, long lines and the like
 	$(BIN)/ruff check
 
-lab: env ## open JupyterLab at the first page
-	$(BIN)/jupyter lab nbs/index.ipynb
+lab: env ## open JupyterLab at the first page, with the whole repository in reach
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
 student: env ## write copies of the lessons to work in, solved ones beside them
 	$(BIN)/course_dl student student

@@ -3,7 +3,6 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import yaml
 from execnb.nbio import read_nb, write_nb
@@ -11,42 +10,29 @@ from nbdev.doclinks import NbdevLookup
 from nbdev.processors import FilterDefaults
 
 from course_dl.runner import folded
-from docs.lesson import BLOB, COLAB, ROOT, SETTINGS, show_figures
+from docs.lesson import ROOT, SETTINGS, local, show_figures
 
 NBS, OUT = ROOT/"nbs", ROOT/"build"/"quarto"
 SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
 
 
-class CourseFilter(FilterDefaults):
-    "nbdev's filter without what settings.ini adds for those who call `nbdev_docs`."
-    def xtra_procs(self): return []
-
-
-def for_quarto(
-    text:str,    # Markdown
-    folder:Path, # of its notebook, in nbs
-)->str:          # what Quarto draws without another host
-    "Badges are local, or go; descriptions are no captions; symbols lead to this site, files without a page to GitHub."
-    top = "../"*len(folder.parts)
-    text = text.replace(COLAB, f"{top}images/colab.svg").replace(f"]({SITE}", f"]({top}")
-    text = re.sub(r"\[!\[[^]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
-    text = re.sub(r'!\[([^]"]+)\]\(([^)]+)\)', r'![](\2){fig-alt="\1"}', text)
-    def link(found):
-        path = os.path.normpath(f"nbs/{folder}/{found[1]}")
-        return found[0] if path.startswith("nbs/") or not (ROOT/path).exists() else f"]({BLOB}/{path})"
-    return re.sub(r"\]\(([^)#:]+)\)", link, text)
+def for_quarto(text, path):
+    "Markdown that Quarto draws without another host: descriptions are no captions, symbols lead to this site."
+    text = local(text, path).replace(f"]({SITE}", f"]({'../'*(path.count('/')-1)}")
+    return re.sub(r'!\[([^]"]+)\]\(([^)]+)\)', r'![](\2){fig-alt="\1"}', text)
 
 
 def hand_over(path):
     "Process a notebook as nbdev does, with exported code in sight; what Quarto would spoil is repaired."
-    folder, nb = path.relative_to(NBS).parent, read_nb(path)
+    name, nb = path.relative_to(ROOT).as_posix(), read_nb(path)
     nb.cells = [cell for cell in nb.cells if "google.colab" not in cell.source]  # of which nbdev warns
     for cell in nb.cells: cell.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", cell.source, flags=re.M)
     show_figures(nb.cells)
-    CourseFilter()(nb)
-    if folder.name: nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)  # answers
+    FilterDefaults()(nb)
+    if path.parent != NBS:  # answers
+        nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)
     for cell in nb.cells:
-        if cell.cell_type == "markdown": cell.source = for_quarto(cell.source, folder)
+        if cell.cell_type == "markdown": cell.source = for_quarto(cell.source, name)
         for tag in folded.keys() & set(cell.metadata.get("tags", [])):
             cell.source = f'#| code-fold: true\n#| code-summary: "{folded[tag]}"\n{cell.source}'
         for data in (output.data for output in cell.get("outputs", []) if "data" in output):
@@ -54,7 +40,7 @@ def hand_over(path):
                 data["text/markdown"] = f"```{{=html}}\n{''.join(html)}\n```"
             elif shown := data.get("text/markdown"):  # of show_doc, where nbdev links names in code too
                 bare = re.sub(rf"\[(`[^`]+`)\]\({SITE}[^)]*\)", r"\1", "".join(shown))
-                data["text/markdown"] = for_quarto(NbdevLookup().linkify(bare), folder)
+                data["text/markdown"] = for_quarto(NbdevLookup().linkify(bare), name)
     write_nb(nb, OUT/path.relative_to(NBS))
 
 
@@ -62,6 +48,7 @@ def main():
     if not shutil.which("quarto"): raise SystemExit("quarto is missing, see https://quarto.org; make docs needs none")
     os.chdir(ROOT)  # nbdev looks for settings.ini in the working folder
     os.environ["IN_TEST"] = "1"  # notebooks must not export
+    FilterDefaults.xtra_procs = lambda self: []  # settings.ini names one to stop those who call `nbdev_docs`
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(NBS, OUT, ignore=shutil.ignore_patterns(".*"))
     site = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))

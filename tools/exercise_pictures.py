@@ -1,5 +1,6 @@
 "Draw the pictures that open exercises are compared with: what the solved copies of the lessons draw, from real data."
 import base64
+import io
 import re
 import sys
 import tempfile
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 from course_dl.runner import lesson_files
 from course_dl.student import lesson_exercises, student_copy
@@ -40,8 +42,10 @@ def draw(path:Path)->list:  # names of the pictures
     for before, cell in zip(run.cells, run.cells[1:]):
         for call, name in wanted.items():
             if not cell.source.startswith(call): continue
-            pictures = [output.data["image/png"] for output in before.outputs if "image/png" in output.get("data", {})]
-            (IMAGES/name).write_bytes(base64.b64decode(pictures[-1]))
+            *_, shown = [output for output in before.outputs if "image/png" in output.get("data", {})]
+            with Image.open(io.BytesIO(base64.b64decode(shown.data["image/png"]))) as picture:
+                size = shown.metadata["image/png"]  # Markdown has no size, so a pixel for a pixel
+                picture.convert("RGB").resize((size["width"], size["height"])).save(IMAGES/name)
     return list(wanted.values())
 
 

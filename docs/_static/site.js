@@ -1,9 +1,10 @@
 // A film shows its last frame; its link plays it there from the first one.
 for (const play of document.querySelectorAll(".film .play")) {
   play.role = "button";
-  play.addEventListener("click", event => {
+  play.addEventListener("click", async event => {
     event.preventDefault();
-    play.closest(".film").querySelector("img").src = `${play.href}?${Date.now()}`;  // a new address starts it anew
+    const film = await (await fetch(play.href)).blob();
+    play.closest(".film").querySelector("img").src = URL.createObjectURL(film);  // a new address starts it anew
     play.textContent = "↻ Play again";
   });
 }
