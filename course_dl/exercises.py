@@ -248,8 +248,8 @@ def _remember(
 def _older(
     attempt, # a function, class or value
 )->list: # a line if a cell that was to make a newer one has stopped
-    stopped = [(name, error) for name, (older, error) in _failed.items() if older is attempt]
-    return [f"the cell with `{name}` stopped with {error}, so this may be about an older one." for name, error in stopped]
+    return [f"the cell with `{name}` stopped with {error}, so this may be about an older one."
+            for name, (older, error) in _failed.items() if older is attempt]
 
 if _shell: _shell.events.register("post_run_cell", _remember)
 

@@ -57,6 +57,8 @@ class Mistakes(ast.NodeVisitor):
     def span(self, node)->tuple:
         return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
 
+    def text(self, node)->str: return ast.get_source_segment(self.source, node)
+
     def replace(self, node, text:str): self.found.append(Edit(*self.span(node), text))
 
     def between(self, left, op, right):
@@ -73,7 +75,7 @@ class Mistakes(ast.NodeVisitor):
 
     def visit_BinOp(self, node):
         self.between(node.left, node.op, node.right)
-        left, right = (ast.get_source_segment(self.source, side) for side in (node.left, node.right))
+        left, right = self.text(node.left), self.text(node.right)
         if type(node.op) in SWAPPED:
             self.replace(node, f"(({right}) {SWAPPED[type(node.op)]} ({left}))")
         if isinstance(node.left, ast.Name) and type(node.op) in IN_PLACE:
@@ -117,14 +119,14 @@ class Mistakes(ast.NodeVisitor):
     def visit_Return(self, node):
         "The other sign."
         if node.value and not isinstance(node.value, ast.Tuple):
-            self.replace(node.value, f"-({ast.get_source_segment(self.source, node.value)})")
+            self.replace(node.value, f"-({self.text(node.value)})")
         self.generic_visit(node)
 
     def visit_Call(self, node):
         "A keyword less; the call of a method left out; a range that ends one sooner or later."
         for o in node.keywords:
             if o.arg: self.replace(o, "**{}")
-        if isinstance(node.func, ast.Attribute): self.replace(node, ast.get_source_segment(self.source, node.func.value))
+        if isinstance(node.func, ast.Attribute): self.replace(node, self.text(node.func.value))
         if isinstance(node.func, ast.Name) and node.func.id == "range":
             end = self.span(node)[1]
             self.found += [Edit(end-1, end-1, step) for step in ("+1", "-1")]
@@ -132,7 +134,7 @@ class Mistakes(ast.NodeVisitor):
 
     def visit_Attribute(self, node):
         end = self.span(node)[1]
-        if node.attr == "T": self.replace(node, ast.get_source_segment(self.source, node.value))
+        if node.attr == "T": self.replace(node, self.text(node.value))
         if node.attr in NAMES: self.found.append(Edit(end - len(node.attr), end, NAMES[node.attr]))
         self.generic_visit(node)
 

@@ -28,6 +28,9 @@ def _forward_and_back(answer, x, g):
     if isinstance(out, Tensor): raise Wrong("That is a plain tensor, which remembers nothing. Return a `Var`.")
     if not isinstance(out, Var): raise Wrong("Return a `Var`: the value, and an edge.")
     (out*g).sum().backward()
+    for _, rule in out.edges:
+        rule(given := g.clone())
+        if not torch.equal(given, g): raise Wrong("The rule writes into its `g`, which another edge may still need.")
     if v.grad is None: raise Wrong("No gradient arrives at `v`. The new `Var` needs an edge, a pair of `v` and a rule.")
     return {"the value": out.data, "the gradient": v.grad}
 

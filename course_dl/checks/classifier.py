@@ -189,12 +189,13 @@ def _ask_net(make):
                     "inputs.")
     if (model(x) + model(-x) - 2*model(0*x)).abs().max() < 1e-3:
         raise Wrong("The model is a straight line: two linear layers in a row are one. Put a ReLU between them.")
-    if logits.std() > 5:
+    if logits.square().mean().sqrt() > 5:
         raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of "
                     "one over the root of its inputs.")
-    if make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).std() > 5:
-        raise Wrong("With 100 inputs the logits are not too large, with 10,000 they are. The `std` must depend on "
-                    "the number of inputs.")
+    size = make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).square().mean().sqrt()
+    if not 0.1 < size < 5:
+        raise Wrong(f"With 100 inputs the logits have a good size, with 10,000 it is {size:.2g}. The `std` must be "
+                    "one over the root of the number of inputs.")
     return True
 
 # %% ../../nbs/checks/classifier.ipynb #9bbb764f

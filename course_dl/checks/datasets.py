@@ -63,6 +63,7 @@ def _(batches):
 # %% ../../nbs/checks/datasets.ipynb #abd0478e
 def _shares(answer, y):
     weights = torch.as_tensor(answer(y)).double()
+    if (weights < 0).any(): raise Wrong("A weight below 0 is no chance to be drawn.")
     return weights/weights.sum()
 
 ex = exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y],

@@ -156,7 +156,9 @@ class _Adam:
 
 # %% ../../nbs/checks/mnist.ipynb #250ff614
 ex = exercises.add("adam", reference=torch.optim.Adam,
-    probe=_three_steps, inputs=dict(gradients=tensors(3, 3), lr=st.sampled_from([0.5, 0.1])), examples=15,
+    probe=_three_steps, inputs=dict(
+        gradients=st.one_of(tensors(3, 3), tensors(3, 3, low=-2e-8, high=2e-8, step=1e-8)),
+        lr=st.sampled_from([0.5, 0.1])), examples=15,
     hints=["In `__init__`: `list(params)`, and for each parameter an m and a v of zeros, of its shape.",
            "In `step`: count t, then for each parameter update m and v under `torch.no_grad()`.",
            "The step is `lr*m/(1 - 0.9**t)` divided by `(v/(1 - 0.999**t)).sqrt() + 1e-8`, subtracted in place."])
