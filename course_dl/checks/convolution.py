@@ -94,7 +94,8 @@ def _conv_unfolded(image, kernel, padding=0, stride=1):
 
 @ex.also
 def _(image, kernel, padding=0, stride=1):
-    windows = F.pad(image, (padding,)*4).unfold(0, 2, stride).unfold(1, 3, stride)
+    rows, columns = kernel.shape
+    windows = F.pad(image, (padding,)*4).unfold(0, rows, stride).unfold(1, columns, stride)
     return torch.einsum("hwij,ij->hw", windows, kernel)
 
 # %% ../../nbs/checks/convolution.ipynb #fbd313c1
@@ -183,3 +184,16 @@ ex.wrong(answer=drawn((_blocks, _plain), (_blocks, _pooled)));
 # %% ../../nbs/checks/convolution.ipynb #9e7f793f
 ex.also(drawn((_blocks, _pooled), (_blocks, _plain), yscale="log", **_labels),
         drawn((_blocks[::-1], _plain[::-1]), (_blocks[:5], _pooled[:5]), (_blocks, 28 + 0*_blocks), **_labels));
+
+# %% ../../nbs/checks/convolution.ipynb #24c33b16
+def _by_shifts(image, kernel, padding=0, stride=1):
+    image = F.pad(image, (padding,)*4)
+    rows, columns = (n-k+1 for n, k in zip(image.shape, kernel.shape))
+    moved = [kernel[i, j]*image[i:i+rows, j:j+columns] for i in range(len(kernel)) for j in range(kernel.shape[1])]
+    return sum(moved)[::stride, ::stride]
+
+def _by_recursion(layers): return (_by_recursion(layers[1:])-1)*layers[0][1] + layers[0][0] if layers else 1
+
+exercises.all["kernel"].also(torch.outer(torch.ones(3), torch.tensor([-1., 0, 1])))
+exercises.all["padded_conv"].also(_by_shifts)
+exercises.all["field"].also(_by_recursion);

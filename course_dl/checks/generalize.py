@@ -171,3 +171,11 @@ ex.wrong(answer=drawn((_hot, _loss)));
 # %% ../../nbs/checks/generalize.ipynb #ba7b1913
 ex.also(drawn((_hot[::3], _loss[::3]), **_labels),
         drawn((_hot, _loss), ([1, 1], [0.6, 0.7]), **_labels));
+
+# %% ../../nbs/checks/generalize.ipynb #9c9f81dd
+def _by_bins(sure, right, bins):
+    place = [min(int(s*bins), bins-1) for s in sure]
+    return sum(abs(sum(s-r for i, s, r in zip(place, sure, right) if i == n)) for n in range(bins))/len(sure)
+
+exercises.all["drop_channels"].also(lambda x, p: x*torch.bernoulli(torch.full((*x.shape[:2], 1, 1), 1 - p))/(1 - p))
+exercises.all["calibration_error"].also(_by_bins);
