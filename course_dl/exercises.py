@@ -464,14 +464,14 @@ class Exercises:
 # %% ../nbs/23_exercises.ipynb #2753634d
 def curves(
     ax, # Matplotlib axes
-)->list: # for each line, then for each cloud of points, a pair of tensors, x and y, each of shape (points,)
+)->list: # for each line, then for each cloud of points, a pair of tensors, x in order and y, of shape (points,)
     "What is drawn with `plot` and `scatter` on some axes; raises `Wrong` for anything else than axes."
     if not hasattr(ax, "get_lines"):
         raise Wrong(f"The answer must be the axes of your plot, but is {_kind(ax)}. "
                     "Begin with `fig, ax = plt.subplots()`.")
-    clouds = [group for group in ax.collections if type(group).__name__ == "PathCollection"]
-    drawn = [line.get_data() for line in ax.get_lines()] + [cloud.get_offsets().T for cloud in clouds]
-    return [tuple(torch.as_tensor(np.asarray(values, dtype=float)) for values in pair) for pair in drawn]
+    clouds = [group.get_offsets().T for group in ax.collections if type(group).__name__ == "PathCollection"]
+    drawn = [np.asarray(points, dtype=float) for points in (*(line.get_data() for line in ax.get_lines()), *clouds)]
+    return [tuple(torch.from_numpy(points[:, points[0].argsort(kind="stable")])) for points in drawn]
 
 def need_labels(
     ax, # Matplotlib axes

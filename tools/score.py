@@ -6,13 +6,14 @@ import ast
 import re
 from collections import Counter
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 
 import nbformat
 
 from course_dl.exercises import _TimeUp
 from course_dl.runner import page_name
-from course_dl.student import lesson_exercises, solution_code
+from course_dl.student import definitions, lesson_exercises, solution_code
 from mutants import ROOT, Mistakes
 
 LESSONS = [path for path in sorted((ROOT/"nbs").glob("*.ipynb"))
@@ -47,18 +48,14 @@ EQUIVALENT = { # mutants that are right: for each exercise a part of the changed
 
 
 def surroundings(nb, lesson:str)->dict:
-    "The names that an answer can use in its lesson: what is exported, what a cell imports, and other definitions."
-    names, imports, others = dict(vars(import_module(f"course_dl.{lesson}"))), [], []
-    for cell in nb.cells:
-        if cell.cell_type != "code" or "google.colab" in cell.source: continue
-        for node in ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)).body:
-            if isinstance(node, ast.Import) or isinstance(node, ast.ImportFrom) and not node.level: imports.append(node)
-            elif isinstance(node, ast.FunctionDef) and node.name not in names: others.append(node)
-    for node in imports + others:
-        with suppress(NameError): exec(ast.unparse(node), names)
+    "The names that an answer can use in its lesson, without a run: imports and definitions."
+    names = dict(vars(import_module(f"course_dl.{lesson}")))
+    for piece in definitions(nb):
+        with suppress(Exception): exec(piece, names)
     return names
 
 
+@cache
 def solutions(path)->list:
     "For each exercise of a lesson whose answer is code: the exercise, its solution, the names around it."
     nb, lesson = nbformat.read(path, as_version=4), page_name(path)

@@ -193,7 +193,8 @@ def _ask_net(make):
     if logits.square().mean().sqrt() > 5:
         raise Wrong("The logits start far too large, where a sigmoid is flat. Start each layer with a `std` of "
                     "one over the root of its inputs.")
-    size = make(10_000, 400)[0](torch.randn(200, 10_000).to(x.device)).square().mean().sqrt()
+    x = torch.randn(200, 10_000).to(x.device)
+    size = torch.stack([make(10_000, 400)[0](x) for _ in range(3)]).square().mean().sqrt()
     if not 0.1 < size < 5:
         raise Wrong(f"With 100 inputs the logits have a good size, with 10,000 it is {size:.2g}. The `std` must be "
                     "one over the root of the number of inputs.")
