@@ -174,15 +174,14 @@ def _compare_numbers(expected, got, tol):
     return f"Expected {_show(expected)}, got {_show(got)}."
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
-_signs = {"right": "✓", "wrong": "✗", "not started": "○"}
-_colors = {"✓": "#1a7f37", "✗": "#b3261e", "○": "#57606a"}
+_signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")}
 
 class _Shown:
     "Its `repr` in HTML: code between backticks, or on an indented line; a sign and the name behind it in color."
     def _repr_html_(self):
         text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(repr(self), quote=False))
         text = re.sub(r"^ +(.*)$", r"&emsp;<code>\1</code>", text, flags=re.M)
-        for sign, color in _colors.items():
+        for sign, color in _signs.values():
             style = f"background:{color};color:#fff;border-radius:.3em;padding:.1em .5em"
             text = re.sub(rf"^({sign} \w+):?", rf'<span style="{style}">\1</span>', text, flags=re.M)
         return "<div>" + text.replace("\n", "<br>") + "</div>"
@@ -203,15 +202,14 @@ class Verdict(_Shown):
         return self.state == "right"
 
     def __repr__(self)->str: # the sign, the name, the message
-        return f"{_signs[self.state]} {self.name}: {self.message}"
+        return f"{_signs[self.state][0]} {self.name}: {self.message}"
 
 # %% ../nbs/23_exercises.ipynb #45c5c66f
 def _does_nothing(
     function, # a function or anything else
 )->bool: # is it a function without a body, such as `...`?
-    if not inspect.isfunction(function): return False
-    idle = "RESUME", "NOP", "CACHE", "RETURN_VALUE"
-    steps = [step for step in dis.get_instructions(function) if step.opname not in idle]
+    code = dis.get_instructions(function) if inspect.isfunction(function) else []
+    steps = [step for step in code if step.opname not in ("RESUME", "NOP", "CACHE", "RETURN_VALUE")]
     return len(steps) == 1 and steps[0].opname in ("LOAD_CONST", "RETURN_CONST") and steps[0].argval is None
 
 def _unwritten(
@@ -281,10 +279,9 @@ class Exercise:
     )->Callable: # a decorator, or the answer if it was given
         "Add a typical wrong answer: `@exercise.wrong(\"message\")` above a function or class."
         if not isinstance(message, str): raise TypeError("write @exercise.wrong(\"message\"), with brackets")
-        def add(answer):
-            self.mistakes.append((message, answer))
-            return answer
-        return add if answer is None else add(answer)
+        if answer is None: return partial(self.wrong, message)
+        self.mistakes.append((message, answer))
+        return answer
 
     def also(self,
         *answers, # right ones
@@ -395,8 +392,8 @@ class Exercise:
         Raises `AssertionError` where that is not so."""
         for i, answer in enumerate([self.reference, *self.unusual]):
             assert self._judge(answer)[0] == "right", f"right answer {i} does not pass. {self.check(answer)}"
-        for stub in (..., lambda *args: ...):
-            assert self._judge(stub)[0] != "right", f"a blank stub passes {self.name}"
+        blank = [self._judge(stub)[0] for stub in (..., lambda *args: ...)]
+        assert "right" not in blank, f"a blank stub passes {self.name}"
         told = []
         for message, mistake in self.mistakes:
             state, inputs = self._judge(mistake)
@@ -442,11 +439,10 @@ class Exercises:
 
     def _check(self, exercise, *attempt):
         verdict = exercise.check(*attempt)
-        exercise.sign = _signs[verdict.state]
+        exercise.sign = _signs[verdict.state][0]
         if verdict:
-            names = list(self.all)
-            later = names[names.index(exercise.name):] + names
-            left = [name for name in later if self.all[name].sign != "✓"]
+            names = [*self.all, *self.all] # round once, from this one on
+            left = [name for name in names[names.index(exercise.name):] if self.all[name].sign != "✓"]
             verdict.message += f"\nNext: {left[0]}" if left else "\nThat was the last exercise of this lesson."
         return verdict
 
@@ -486,7 +482,6 @@ def drawn(
 ): # Matplotlib axes that no figure window shows
     "Draw lines on new axes: an answer to try a probe on."
     from matplotlib.figure import Figure
-    ax = Figure().subplots()
+    ax = Figure().subplots(subplot_kw=labels)
     for x, y in lines: ax.plot(x, y)
-    ax.set(**labels)
     return ax

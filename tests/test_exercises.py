@@ -17,8 +17,14 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import score
 from course_dl.exercises import Exercise, curves, tensors
-from course_dl.student import (judge_again, lesson_exercises, progress_table, read_progress, student_copy,
-                               write_student_copies)
+from course_dl.student import (
+    judge_again,
+    lesson_exercises,
+    progress_table,
+    read_progress,
+    student_copy,
+    write_student_copies,
+)
 from helpers import LESSONS, ROOT, module_name, read
 
 
@@ -276,7 +282,8 @@ def test_a_second_copy_keeps_what_the_learner_wrote(copies):
 def test_progress_stops_an_answer_that_never_ends(tmp_path):
     "No loop, so nothing in Python can stop it: the end of its process does."
     cells = ["from course_dl.checks.similarity import check", "def mine(images): return images.median(0).values",
-             "check.median_image(mine)", "def mine(a, b):\n    import time\n    time.sleep(1000)", "check.l1_distance(mine)"]
+             "check.median_image(mine)", "import time\ndef mine(a, b): time.sleep(1000)",
+             "check.l1_distance(mine)"]
     nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), tmp_path/"mine.ipynb")
     assert judge_again(tmp_path/"mine.ipynb", seconds=60) == dict(median_image="right", l1_distance="wrong")
 
