@@ -23,10 +23,11 @@ def _tanh(v):
     return Var(out, (v, lambda g: g*(1 - out**2)))
 
 def _forward_and_back(answer, x, g):
-    v = Var(x)
+    kind = getattr(answer, "__globals__", {}).get("Var", Var) # a lesson that was run has a class of its own
+    v = kind(x)
     out = answer(v)
     if isinstance(out, Tensor): raise Wrong("That is a plain tensor, which remembers nothing. Return a `Var`.")
-    if not isinstance(out, Var): raise Wrong("Return a `Var`: the value, and an edge.")
+    if not isinstance(out, kind): raise Wrong("Return a `Var`: the value, and an edge.")
     (out*g).sum().backward()
     for _, rule in out.edges:
         rule(given := g.clone())
