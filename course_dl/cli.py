@@ -117,10 +117,11 @@ def student_command(
 @app.command("progress")
 def progress_command(
     folder:Path=typer.Argument(Path("."), help="Your notebooks; this folder unless given."),
+    again:bool=typer.Option(False, "--again", help="Check your answers anew; what takes over two minutes is stopped."),
 ):
     "Show which exercises you have solved, from your saved notebooks; nothing leaves this machine."
     from course_dl.student import progress_table, read_progress
-    try: typer.echo(progress_table(read_progress(folder)))
+    try: typer.echo(progress_table(read_progress(folder, again)))
     except ValueError as e: _fail(str(e))
 
 # %% ../nbs/30_cli.ipynb #d9c5fcca

@@ -8,118 +8,100 @@ __all__ = ['tensors', 'Wrong', 'Hint', 'Verdict', 'Exercise', 'Exercises', 'curv
 # %% ../nbs/23_exercises.ipynb #9915fb5f
 import contextlib
 import copy
+import ctypes
 import dis
 import html
 import inspect
 import io
-import math
 import random
 import re
+import sys
 import tempfile
 import textwrap
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
-from typing import NamedTuple
 
 import hypothesis
 import numpy as np
 import torch
-from hypothesis import HealthCheck, strategies as st
-from hypothesis.errors import Flaky, NoSuchExample
-from hypothesis.strategies import SearchStrategy
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 # %% ../nbs/23_exercises.ipynb #c3371d46
 def tensors(
-    *shape:int|SearchStrategy, # its axes; a strategy for an axis that varies
+    *shape:int|st.SearchStrategy, # its axes; a strategy for an axis that varies
     low:float=-2.,     # least number
     high:float=2.,     # greatest number
     step:float=0.25,   # the numbers are multiples of this
     dtype:torch.dtype=torch.float32, # type of the numbers
-)->SearchStrategy: # makes tensors of this shape, and prefers numbers that differ and are short to read
+)->st.SearchStrategy: # makes tensors of this shape, and prefers numbers that differ and are short to read
     "Make small tensors."
     numbers = [k*step for k in range(round(low/step), round(high/step)+1)]
     numbers.sort(key=lambda number: (len(f"{abs(number):g}"), abs(number), number < 0))
-    def fill(shape):
-        size = math.prod(shape)
-        def build(moves):
-            values = [numbers[(i+1+move) % len(numbers)] for i, move in enumerate(moves)]
-            return torch.tensor(values, dtype=torch.float64).to(dtype).reshape(shape)
-        return st.lists(st.integers(0, len(numbers)-1), min_size=size, max_size=size).map(build)
-    if not any(isinstance(n, SearchStrategy) for n in shape): return fill(shape)
-    return st.tuples(*(n if isinstance(n, SearchStrategy) else st.just(n) for n in shape)).flatmap(fill)
+    axes = st.tuples(*(n if isinstance(n, st.SearchStrategy) else st.just(n) for n in shape))
+    def build(moves):
+        places = (moves + np.arange(1, moves.size+1).reshape(moves.shape)) % len(numbers)
+        return torch.from_numpy(np.asarray(numbers)[places]).to(dtype)
+    return arrays(int, axes, elements=st.integers(0, len(numbers)-1), fill=st.nothing()).map(build)
 
 # %% ../nbs/23_exercises.ipynb #353bef93
 class Wrong(Exception):
     "What a probe raises to tell a learner, in words, what is wrong."
 
-@dataclass
-class _Raised:
-    "An attempt that stopped with an error."
-    kind:str    # name of the exception
-    text:str    # what it said
-    line:str="" # where in the attempt it happened, if that is known
+class _TimeUp(BaseException):
+    "An attempt took too long. No `Exception`, so that the attempt's own `except` does not catch it."
 
-class _Observed(NamedTuple):
-    "What an attempt did with one input."
-    result:object # what the probe returned, or a `_Raised`
-    changed:list  # names of the inputs that were written to
-    printed:str   # what it printed
+_generators = [(random.seed, random.getstate, random.setstate),
+               (np.random.seed, np.random.get_state, np.random.set_state),
+               (torch.default_generator.manual_seed, torch.get_rng_state, torch.set_rng_state)]
 
 @contextlib.contextmanager
 def _quiet():
     "Catch prints and warnings, and let random numbers start anew; afterwards they go on as before."
-    python, numpy = random.getstate(), np.random.get_state()
+    states = [get() for _, get, _ in _generators]
     try:
-        with (torch.random.fork_rng(devices=[]), warnings.catch_warnings(),
-              contextlib.redirect_stdout(io.StringIO()) as printed):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as printed:
             warnings.simplefilter("ignore")
-            random.seed(0)
-            np.random.seed(0)
-            torch.default_generator.manual_seed(0)
+            for seed, _, _ in _generators: seed(0)
             yield printed
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
+        for (_, _, put), state in zip(_generators, states): put(state)
 
 def _parts(
     attempt, # a function, class or value
-)->dict: # what a class has of its own, by name
-    if not inspect.isclass(attempt): return {}
+)->dict: # its functions by name, and what else a class has of its own
+    if not inspect.isclass(attempt): return {attempt.__name__: attempt} if inspect.isfunction(attempt) else {}
     return {name: part for name, part in vars(attempt).items() if inspect.isfunction(part) or not name.startswith("__")}
 
 def _own_line(
     error:BaseException, # what an attempt stopped with
     attempt,             # a function, class or value
 )->str: # its last line before the error, or ""
-    files = {part.__code__.co_filename for part in [attempt, *_parts(attempt).values()] if inspect.isfunction(part)}
+    files = {part.__code__.co_filename for part in _parts(attempt).values() if inspect.isfunction(part)}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
     return f"\n  line {lines[-1].lineno}: {lines[-1].line}" if lines else ""
 
-def _changed(
-    before, # an input
-    after,  # the same input after the attempt
-)->bool:    # was it written to?
-    if isinstance(before, (list, tuple)): return len(before) != len(after) or any(map(_changed, before, after))
-    if isinstance(before, Tensor): return before.shape != after.shape or not torch.equal(before, after)
-    return isinstance(before, (int, float, str)) and before != after
-
 def _observe(
-    probe:Callable, # what to do with an attempt
-    attempt,        # the learner's function, class or value
-    inputs:dict,    # by name
-)->_Observed: # its result, what it changed, what it printed
+    probe:Callable,    # what to do with an attempt
+    attempt,           # the learner's function, class or value
+    inputs:dict,       # by name
+    seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
+)->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
-    args = copy.deepcopy(inputs)
+    args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
+    timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
     with _quiet() as printed:
+        timer.start()
         try: result = probe(attempt, *args.values())
-        except (Exception, SystemExit) as e: result = _Raised(type(e).__name__, str(e), _own_line(e, attempt))
-    return _Observed(result, [name for name in inputs if _changed(inputs[name], args[name])], printed.getvalue())
+        except (Exception, SystemExit) as e: result, e.own_line = e, _own_line(e, attempt)
+        finally: timer.cancel()
+    return result, args, printed.getvalue()
 
 # %% ../nbs/23_exercises.ipynb #55ae4a07
 def _show(
@@ -148,7 +130,8 @@ def _difference(
     words:bool=False, # must errors say the same too?
 )->str: # a sentence, or "" where the two agree
     "Say in words how one result differs from another."
-    if isinstance(expected, _Raised) or isinstance(got, _Raised): return _compare_errors(expected, got, words)
+    if isinstance(expected, BaseException) or isinstance(got, BaseException):
+        return _compare_errors(expected, got, words)
     if got is None and expected is not None: return "It returns nothing. Is there a `return`?"
     if isinstance(expected, (dict, list, tuple)): return _compare_parts(expected, got, tol)
     if isinstance(expected, (int, float, Tensor)) and not isinstance(expected, bool):
@@ -158,26 +141,24 @@ def _difference(
 
 def _compare_errors(expected, got, words):
     "Where one of the two has stopped with an error."
-    if not isinstance(expected, _Raised):
-        return got.text if got.kind == "Wrong" else f"It stops with {got.kind}: {got.text}{got.line}"
-    if not isinstance(got, _Raised): return f"It must raise {expected.kind}, but returns {_show(got)}."
-    must_say_the_same = words or got.kind == "Wrong"
-    same = got.kind == expected.kind and (got.text == expected.text or not must_say_the_same)
-    return "" if same else f"It must raise {expected.kind}, but raises {got.kind}: {got.text}{got.line}"
+    kind, wanted = type(got).__name__, type(expected).__name__
+    if not isinstance(expected, BaseException):
+        return str(got) if kind == "Wrong" else f"It stops with {kind}: {got}{got.own_line}"
+    if not isinstance(got, BaseException): return f"It must raise {wanted}, but returns {_show(got)}."
+    same = kind == wanted and (str(got) == str(expected) or not (words or kind == "Wrong"))
+    return "" if same else f"It must raise {wanted}, but raises {kind}: {got}{got.own_line}"
 
 def _compare_parts(expected, got, tol):
     "Dictionaries, lists and tuples: as many parts, of the same names, and none that differs."
-    if isinstance(expected, dict):
-        if not isinstance(got, dict): return f"Expected a dictionary, got {_kind(got)}."
-        if expected.keys() != got.keys():
-            return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
-    else:
-        values = "1 value" if len(expected) == 1 else f"{len(expected)} values"
-        if not isinstance(got, (list, tuple, Tensor, np.ndarray)): return f"Expected {values}, got {_kind(got)}."
-        if len(got) != len(expected): return f"Expected {values}, got {len(got)}."
-        expected, got = ({f"Value {i}": value for i, value in enumerate(parts)} for parts in (expected, got))
-    for name, value in expected.items():
-        if text := _difference(value, got[name], tol): return f"{name}: {text}"
+    named = isinstance(expected, dict)
+    wanted = "a dictionary" if named else "1 value" if len(expected) == 1 else f"{len(expected)} values"
+    if not isinstance(got, dict if named else (list, tuple, Tensor, np.ndarray)):
+        return f"Expected {wanted}, got {_kind(got)}."
+    if named and expected.keys() != got.keys():
+        return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
+    if len(got) != len(expected): return f"Expected {wanted}, got {len(got)}."
+    for name, value in expected.items() if named else enumerate(expected):
+        if text := _difference(value, got[name], tol): return f"{name if named else f'Value {name}'}: {text}"
     return ""
 
 def _compare_numbers(expected, got, tol):
@@ -193,25 +174,25 @@ def _compare_numbers(expected, got, tol):
     return f"Expected {_show(expected)}, got {_show(got)}."
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
-def _html(
-    text:str, # lines of Markdown's simplest kind: code stands between backticks, or on a line of its own, indented
-)->str: # the same in HTML
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-    text = re.sub(r"^ +(.*)$", r"&emsp;<code>\1</code>", text, flags=re.M)
-    return "<div>" + text.replace("\n", "<br>") + "</div>"
+_signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")}
 
-class Hint(str):
+class _Shown:
+    "Its `repr` in HTML: code between backticks, or on an indented line; a sign and the name behind it in color."
+    def _repr_html_(self):
+        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(repr(self), quote=False))
+        text = re.sub(r"^ +(.*)$", r"&emsp;<code>\1</code>", text, flags=re.M)
+        for sign, color in _signs.values():
+            style = f"background:{color};color:#fff;border-radius:.3em;padding:.1em .5em"
+            text = re.sub(rf"^({sign} \w+):?", rf'<span style="{style}">\1</span>', text, flags=re.M)
+        return "<div>" + text.replace("\n", "<br>") + "</div>"
+
+class Hint(str, _Shown):
     "A text that shows itself without quotes."
     def __repr__(self)->str: # the text
         return str(self)
 
-    def _repr_html_(self): return _html(self)
-
-_signs = {"right": "✓", "wrong": "✗", "not started": "○"}
-_colors = {"✓": "#1a7f37", "✗": "#b3261e", "○": "#57606a"}
-
-@dataclass
-class Verdict:
+@dataclass(repr=False)
+class Verdict(_Shown):
     "What a check says. It is true when the attempt is right."
     name:str     # name of the exercise
     state:str    # "right", "wrong" or "not started"
@@ -221,43 +202,54 @@ class Verdict:
         return self.state == "right"
 
     def __repr__(self)->str: # the sign, the name, the message
-        return f"{_signs[self.state]} {self.name}: {self.message}"
-
-    def _repr_html_(self):
-        sign = _signs[self.state]
-        style = f"background:{_colors[sign]};color:#fff;border-radius:.3em;padding:.1em .5em"
-        return _html(repr(self)).replace(f"{sign} {self.name}:", f'<span style="{style}">{sign} {self.name}</span>', 1)
+        return f"{_signs[self.state][0]} {self.name}: {self.message}"
 
 # %% ../nbs/23_exercises.ipynb #45c5c66f
-def _blank(
-    attempt, # a function, class or value
-)->bool: # is it the stub, or a part of it?
-    "Tell a stub: `...`, a function that only returns nothing, a class with such a function."
-    if attempt is ...: return True
-    if inspect.isclass(attempt): return not _parts(attempt) or any(map(_blank, _parts(attempt).values()))
-    if not inspect.isfunction(attempt): return False
-    idle = "RESUME", "NOP", "CACHE", "RETURN_VALUE"
-    steps = [step for step in dis.get_instructions(attempt) if step.opname not in idle]
+def _does_nothing(
+    function, # a function or anything else
+)->bool: # is it a function without a body, such as `...`?
+    code = dis.get_instructions(function) if inspect.isfunction(function) else []
+    steps = [step for step in code if step.opname not in ("RESUME", "NOP", "CACHE", "RETURN_VALUE")]
     return len(steps) == 1 and steps[0].opname in ("LOAD_CONST", "RETURN_CONST") and steps[0].argval is None
 
-def _left_blank(
-    attempt, # a stub, or a class that is written in part
-)->str: # how far it is, in words
-    blank = [f"`{name}`" for name, part in _parts(attempt).items() if _blank(part)]
-    if len(blank) == len(_parts(attempt)): return "not started."
-    return f"not finished: there is nothing yet in {' and '.join(blank)}."
+def _unwritten(
+    attempt, # a function, class or value
+)->str: # how far a stub is, in words; "" for what is written
+    parts = _parts(attempt)
+    blank = [f"`{name}`" for name, part in parts.items() if _does_nothing(part)]
+    if attempt is ... or (len(blank) == len(parts) and (parts or inspect.isclass(attempt))): return "not started."
+    return f"not finished: there is nothing yet in {' and '.join(blank)}." if blank else ""
 
 def _mistaken(
     reference, # a right answer
     attempt,   # a wrong one
 )->str: # a sentence if it is of another sort, such as a result instead of a function; otherwise ""
-    if not callable(reference): return ""
     wanted = "class" if inspect.isclass(reference) else "function"
     makes = inspect.isclass(attempt) or inspect.isroutine(attempt) or isinstance(attempt, partial)
-    if makes or (wanted == "function" and callable(attempt)): return ""
+    if not callable(reference) or makes or (wanted == "function" and callable(attempt)): return ""
+    given = f"{'an object of your class' if wanted == 'class' else 'a result'}, {_kind(attempt)}"
     if attempt is None: given = "None, which is nothing at all"
-    else: given = f"{'an object of your class' if wanted == 'class' else 'a result'}, {_kind(attempt)}"
     return f"That is {given}. Hand over the {wanted} itself: its name, without brackets after it."
+
+# %% ../nbs/23_exercises.ipynb #fa11ed01
+_shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+_failed = {} # for each name that a cell was to define when it stopped: what it stands for, and the error
+
+def _remember(
+    result, # what IPython tells of a cell that has run
+)->None:
+    "Keep in mind what a cell that stopped was to define."
+    error = result.error_before_exec or result.error_in_exec
+    heads = re.findall(r"^(?:def|class) \w+|^[\w, ]+(?= *=[^=])", result.info.raw_cell or "", re.M) if error else []
+    for name in re.findall(r"\w+", " ".join(heads)): _failed[name] = _shell.user_ns.get(name), type(error).__name__
+
+def _older(
+    attempt, # a function, class or value
+)->list: # a line if a cell that was to make a newer one has stopped
+    return [f"the cell with `{name}` stopped with {error}, so this may be about an older one."
+            for name, (older, error) in _failed.items() if older is attempt]
+
+if _shell: _shell.events.register("post_run_cell", _remember)
 
 # %% ../nbs/23_exercises.ipynb #3cd45c00
 @dataclass
@@ -265,21 +257,21 @@ class Exercise:
     "A task whose answers are checked by what they do."
     name:str                 # as in `check.name`
     reference:object         # a right answer
-    inputs:object=None       # strategies by the name of the input, or a strategy for a dictionary of inputs; or none
+    inputs:object=field(default_factory=dict) # strategies by the name of the input, or a strategy for such inputs
     probe:Callable=None      # gets an answer and the inputs; what it returns is compared; calls the answer unless given
     hints:list=field(default_factory=list)    # from gentle to plain
     mistakes:list=field(default_factory=list) # pairs of what to say and a wrong answer; see `wrong`
     unusual:list=field(default_factory=list)  # right answers that look unlike the reference; see `also`
     examples:int=60          # how many inputs to try, at most
-    seconds:float=10.        # when to stop trying more
+    seconds:float=10.        # how long an attempt may take for one input, and when to stop trying more
     tol:float=1e-4           # tolerance of comparisons
+    sign:str="○"             # of what was said last
+    hinted:int=0             # how many hints were given
 
     def __post_init__(self):
         if not self.name.isidentifier(): raise ValueError(f"name must be a Python name, got {self.name!r}")
-        if self.probe is not None: return
-        def call(answer, *inputs): return answer(*inputs)
-        def look(answer): return answer
-        self.probe = call if callable(self.reference) else look
+        if self.probe is None:
+            self.probe = (lambda f, *inputs: f(*inputs)) if callable(self.reference) else (lambda value: value)
 
     def wrong(self,
         message:str="", # what is said to those who hand it in; none where the probe says it, by raising `Wrong`
@@ -287,10 +279,9 @@ class Exercise:
     )->Callable: # a decorator, or the answer if it was given
         "Add a typical wrong answer: `@exercise.wrong(\"message\")` above a function or class."
         if not isinstance(message, str): raise TypeError("write @exercise.wrong(\"message\"), with brackets")
-        def add(answer):
-            self.mistakes.append((message, answer))
-            return answer
-        return add if answer is None else add(answer)
+        if answer is None: return partial(self.wrong, message)
+        self.mistakes.append((message, answer))
+        return answer
 
     def also(self,
         *answers, # right ones
@@ -307,15 +298,14 @@ class Exercise:
 
     def _find(self, condition):
         "The simplest inputs that meet a condition; None if there are none."
-        if self.inputs is None: return {} if condition({}) else None
         strategy = self.inputs
         if isinstance(strategy, dict): # in their own order
             strategy = st.fixed_dictionaries(strategy).map(lambda drawn: {name: drawn[name] for name in self.inputs})
-        hypothesis.configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir())/"hypothesis")
+        hypothesis.configuration.set_hypothesis_home_dir(f"{tempfile.gettempdir()}/hypothesis")
         settings = hypothesis.settings(max_examples=self.examples, database=None, derandomize=True, deadline=None,
-                                       suppress_health_check=list(HealthCheck))
+                                       suppress_health_check=list(hypothesis.HealthCheck))
         try: return hypothesis.find(strategy, condition, settings=settings)
-        except NoSuchExample: return None
+        except hypothesis.errors.NoSuchExample: return None
 
     @cached_property
     def _tries(self):
@@ -330,18 +320,18 @@ class Exercise:
         inputs,  # by name
         words=False, # must errors say the same too?
     )->str: # how `other` differs from `answer`, or ""
-        expected, got = (_observe(self.probe, o, inputs) for o in (answer, other))
-        if text := _difference(expected.result, got.result, self.tol, words): return text
-        changed = ", ".join(name for name in got.changed if name not in expected.changed)
-        return f"It changes its input {changed}, which others may still need." if changed else ""
+        (expected, kept, _), (got, left, _) = (_observe(self.probe, o, inputs, self.seconds) for o in (answer, other))
+        if text := _difference(expected, got, self.tol, words): return text
+        plain = Tensor, list, tuple, int, float, str
+        changed = [name for name, old in kept.items() if isinstance(old, plain) and _difference(old, left[name], tol=0)]
+        return f"It changes its input {', '.join(changed)}, which others may still need." if changed else ""
 
     def _judge(self, attempt):
         "Right, wrong or not started? And the first inputs that show a mistake, or how many showed none."
-        if attempt is ...: return "not started", None
         stop = time.monotonic() + self.seconds
         for n, inputs in enumerate(self._tries, start=1):
             if self._compare(self.reference, attempt, inputs):
-                return "not started" if _blank(attempt) else "wrong", inputs
+                return "not started" if _unwritten(attempt) else "wrong", inputs
             if time.monotonic() > stop: break
         return "right", n
 
@@ -349,18 +339,16 @@ class Exercise:
         "The simplest inputs that show a mistake; of those found in time."
         failed, stop = [failed], time.monotonic() + self.seconds
         def fails(inputs):
-            if time.monotonic() > stop or not self._compare(self.reference, attempt, inputs): return False
-            failed.append(inputs)
-            return True
-        try: return self._find(fails) or failed[-1]
-        except Flaky: return failed[-1] # time ran out in the middle of it
+            if time.monotonic() > stop: raise _TimeUp
+            if self._compare(self.reference, attempt, inputs): failed.append(inputs)
+            return failed[-1] is inputs
+        with contextlib.suppress(_TimeUp): self._find(fails)
+        return failed[-1]
 
     def _typical(self, attempt):
         "What is said to the typical wrong answer that does the same on every input; or nothing."
-        for message, mistake in self.mistakes:
-            if message and not any(self._compare(mistake, attempt, inputs, words=True) for inputs in self._tries):
-                return message
-        return ""
+        def same(mistake): return not any(self._compare(mistake, attempt, inputs, words=True) for inputs in self._tries)
+        return next((message for message, mistake in self.mistakes if message and same(mistake)), "")
 
     def _explain(self, attempt, inputs):
         "The lines that tell a wrong attempt what is wrong."
@@ -371,17 +359,20 @@ class Exercise:
         return [*lines, difference] if difference not in lines[0] else lines
 
     def _verdict(self, attempt):
-        "The state, what is said of it, and the inputs that this is about; None where it is about none."
-        state, found = self._judge(attempt)
-        if state == "right":
-            inputs = self._tries[0]
-            return state, [f"right. It agrees with the reference on {found} inputs." if inputs else "right."], inputs
+        "Right, wrong or not started, and why; print what the attempt prints."
+        (state, found), inputs = self._judge(attempt), None
         if state == "not started":
-            lines = [_left_blank(attempt), "Write your answer in place of the `...`, run that cell, then this one."]
-            return state, lines, None
-        if text := _mistaken(self.reference, attempt): return state, [f"not yet. {text}"], None
-        inputs = self._simplest(attempt, found)
-        return state, self._explain(attempt, inputs), inputs
+            lines = [_unwritten(attempt), "Write your answer in place of the `...`, run that cell, then this one."]
+        elif state == "right":
+            inputs = self._tries[0]
+            lines = [f"right. It agrees with the reference on {found} inputs." if inputs else "right."]
+        elif text := _mistaken(self.reference, attempt): lines = [f"not yet. {text}"]
+        else:
+            inputs = self._simplest(attempt, found)
+            lines = self._explain(attempt, inputs)
+        if state != "right": lines.append(f"Stuck? `hint.{self.name}()`")
+        if inputs is not None: print(_observe(self.probe, attempt, inputs, self.seconds)[2][:2000], end="")
+        return Verdict(self.name, state, "\n".join([*_older(attempt), *lines]))
 
     def check(self,
         *attempt, # the learner's answer
@@ -390,11 +381,10 @@ class Exercise:
         if len(attempt) != 1:
             text = f"nothing to check. Put the name of your answer between the brackets: `check.{self.name}(my_answer)`"
             return Verdict(self.name, "not started", text)
-        try: state, lines, inputs = self._verdict(attempt[0])
-        except KeyboardInterrupt: return Verdict(self.name, "wrong", "interrupted. Is there a loop that never ends?")
-        if state != "right": lines.append(f"Stuck? `hint.{self.name}()`")
-        if inputs is not None: print(_observe(self.probe, attempt[0], inputs).printed[:2000], end="")
-        return Verdict(self.name, state, "\n".join(lines))
+        try: return self._verdict(*attempt)
+        except (KeyboardInterrupt, _TimeUp) as e:
+            why = f"stopped after {self.seconds:g} s" if isinstance(e, _TimeUp) else "interrupted"
+            return Verdict(self.name, "wrong", f"{why}. Is there a loop that never ends?")
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.
@@ -402,45 +392,38 @@ class Exercise:
         Raises `AssertionError` where that is not so."""
         for i, answer in enumerate([self.reference, *self.unusual]):
             assert self._judge(answer)[0] == "right", f"right answer {i} does not pass. {self.check(answer)}"
-        for stub in (..., lambda *args: ...):
-            assert self._judge(stub)[0] != "right", f"a blank stub passes {self.name}"
+        blank = [self._judge(stub)[0] for stub in (..., lambda *args: ...)]
+        assert "right" not in blank, f"a blank stub passes {self.name}"
         told = []
         for message, mistake in self.mistakes:
             state, inputs = self._judge(mistake)
             assert state == "wrong", f"{self.name}: a wrong answer is {state}; it must be told: {message}"
-            said, result = self._typical(mistake), _observe(self.probe, mistake, inputs).result
-            if not message: # the probe says it
-                raises = isinstance(result, _Raised) and result.kind == "Wrong"
-                assert raises, f"{self.name}: the probe says nothing to {mistake}"
-                said, message = said or result.text, result.text
-            assert said == message and said not in told, f"{self.name} must say: {message}\nIt says: {said}"
+            said = self._explain(mistake, inputs)[0].removeprefix("not yet. ")
+            by_probe = type(_observe(self.probe, mistake, inputs)[0]).__name__ == "Wrong"
+            assert message or by_probe, f"{self.name}: the probe says nothing to {mistake}"
+            assert said == (message or said) and said not in told, f"{self.name} must say: {message}\nIt says: {said}"
             told.append(said)
         return [(self.name, text) for text in told]
 
 # %% ../nbs/23_exercises.ipynb #44aead58
-class _Names:
+class _Names(_Shown):
     "Exercises by name, for `check.name(answer)` and `hint.name()`."
-    def __init__(self, exercises, use, how): self._exercises, self._use, self._how = exercises, use, how
-    def __dir__(self): return list(self._exercises.all)
+    def __init__(self, exercises, how): self._exercises, self._how = exercises, how
     def __getattr__(self, name):
-        if name.startswith("_"): raise AttributeError(name)
-        known = self._exercises.all
-        if name not in known: raise AttributeError(f"no exercise called {name}; there are {', '.join(known)}")
-        return partial(self._use, known[name])
+        raise AttributeError(f"no exercise called {name}; there are {', '.join(self._exercises.all)}")
     def __repr__(self): return f"{self._exercises}\n{self._how.format(*self._exercises.all)}"
-    def _repr_html_(self): return _html(repr(self))
 
 class Exercises:
     "The exercises of a lesson, with `check` and `hint` for its learners."
     def __init__(self,
         lesson:str, # its name, such as "similarity"
     ):
-        self.lesson, self.all, self._signs, self._given = lesson, {}, {}, {}
-        self.check = _Names(self, self._check, "Check an answer with `check.{}(my_answer)`")
-        self.hint = _Names(self, self._hint, "Ask with `hint.{}()`")
+        self.lesson, self.all = lesson, {}
+        self.check = _Names(self, "Check an answer with `check.{}(my_answer)`")
+        self.hint = _Names(self, "Ask with `hint.{}()`")
 
     def __repr__(self)->str: # for each exercise the sign of what was said last, and its name
-        return "\n".join(f"{sign} {name}" for name, sign in self._signs.items())
+        return "\n".join(f"{exercise.sign} {name}" for name, exercise in self.all.items())
 
     def add(self,
         name:str,  # as in `check.name`
@@ -449,23 +432,24 @@ class Exercises:
     )->Exercise: # the new exercise
         "Add an exercise; raises `ValueError` for a name that is taken."
         if name in self.all: raise ValueError(f"name must be new, got {name}")
-        self.all[name], self._signs[name], self._given[name] = Exercise(name, reference, **kwargs), "○", 0
-        return self.all[name]
+        exercise = self.all[name] = Exercise(name, reference, **kwargs)
+        setattr(self.check, name, partial(self._check, exercise))
+        setattr(self.hint, name, partial(self._hint, exercise))
+        return exercise
 
     def _check(self, exercise, *attempt):
         verdict = exercise.check(*attempt)
-        self._signs[exercise.name] = str(verdict)[0]
+        exercise.sign = _signs[verdict.state][0]
         if verdict:
-            names = list(self.all)
-            later = names[names.index(exercise.name):] + names
-            left = [name for name in later if self._signs[name] != "✓"]
+            names = [*self.all, *self.all] # round once, from this one on
+            left = [name for name in names[names.index(exercise.name):] if self.all[name].sign != "✓"]
             verdict.message += f"\nNext: {left[0]}" if left else "\nThat was the last exercise of this lesson."
         return verdict
 
     def _hint(self, exercise):
         hints = exercise.hints
         if not hints: return Hint(f"There is no hint for {exercise.name}.")
-        n = self._given[exercise.name] = min(self._given[exercise.name]+1, len(hints))
+        n = exercise.hinted = min(exercise.hinted+1, len(hints))
         last = "\nThat was the last hint." if n == len(hints) else ""
         return Hint(f"Hint {n} of {len(hints)}: {hints[n-1]}{last}")
 
@@ -476,22 +460,21 @@ class Exercises:
 # %% ../nbs/23_exercises.ipynb #2753634d
 def curves(
     ax, # Matplotlib axes
-)->list: # for each line, then for each cloud of points, a pair of tensors, x and y, each of shape (points,)
+)->list: # for each line, then for each cloud of points, a pair of tensors, x in order and y, of shape (points,)
     "What is drawn with `plot` and `scatter` on some axes; raises `Wrong` for anything else than axes."
     if not hasattr(ax, "get_lines"):
         raise Wrong(f"The answer must be the axes of your plot, but is {_kind(ax)}. "
                     "Begin with `fig, ax = plt.subplots()`.")
-    clouds = [group for group in ax.collections if type(group).__name__ == "PathCollection"]
-    drawn = [line.get_data() for line in ax.get_lines()] + [cloud.get_offsets().T for cloud in clouds]
-    return [tuple(torch.as_tensor(np.asarray(values, dtype=float)) for values in pair) for pair in drawn]
+    clouds = [group.get_offsets().T for group in ax.collections if type(group).__name__ == "PathCollection"]
+    drawn = [np.asarray(points, dtype=float) for points in (*(line.get_data() for line in ax.get_lines()), *clouds)]
+    return [tuple(torch.from_numpy(points[:, points[0].argsort(kind="stable")])) for points in drawn]
 
 def need_labels(
     ax, # Matplotlib axes
 )->None:
     "Raise `Wrong` unless both axes say what they show."
-    missing = [axis for axis, text in (("the x axis", ax.get_xlabel()), ("the y axis", ax.get_ylabel())) if not text]
-    if missing:
-        raise Wrong(f"Label {' and '.join(missing)}, so that a reader can tell what is shown, and in which unit.")
+    missing = " and ".join(f"the {axis} axis" for axis in "xy" if not getattr(ax, f"get_{axis}label")())
+    if missing: raise Wrong(f"Label {missing}, so that a reader can tell what is shown, and in which unit.")
 
 def drawn(
     *lines,   # pairs of x and y
@@ -499,7 +482,6 @@ def drawn(
 ): # Matplotlib axes that no figure window shows
     "Draw lines on new axes: an answer to try a probe on."
     from matplotlib.figure import Figure
-    ax = Figure().subplots()
+    ax = Figure().subplots(subplot_kw=labels)
     for x, y in lines: ax.plot(x, y)
-    ax.set(**labels)
     return ax

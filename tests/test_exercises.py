@@ -1,16 +1,30 @@
 "The exercises: proven both ways, tied to their lessons, and whole in a learner's copies."
 import re
+import signal
+import subprocess
+import sys
+from ast import literal_eval
+from dataclasses import replace
 from importlib import import_module
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from course_dl.exercises import Exercise, tensors
-from course_dl.student import lesson_exercises, progress_table, read_progress, student_copy, write_student_copies
+import score
+from course_dl.exercises import Exercise, curves, tensors
+from course_dl.student import (
+    judge_again,
+    lesson_exercises,
+    progress_table,
+    read_progress,
+    student_copy,
+    write_student_copies,
+)
 from helpers import LESSONS, ROOT, module_name, read
 
 
@@ -31,8 +45,69 @@ def test_every_exercise_has_what_the_course_asks_of_it(lesson):
     "An exercise needs a reference and inputs; one of the course has mistakes, unusual answers and hints as well."
     for exercise in exercises(lesson).all.values():
         assert len(exercise.mistakes) >= 3, exercise.name
-        assert len(exercise.unusual) >= (3 if exercise.inputs is not None else 2), exercise.name
+        assert len(exercise.unusual) >= (4 if callable(exercise.reference) else 2), exercise.name
         assert len(exercise.hints) >= 2 and len(set(exercise.hints)) == len(exercise.hints), exercise.name
+
+
+def test_twelve_exercises_have_ten_right_answers():
+    found = [exercise for lesson in LESSONS for exercise in exercises(lesson).all.values()]
+    assert sum(1 + len(exercise.unusual) >= 10 for exercise in found) >= 12
+
+
+def is_picture(exercise): return hasattr(exercise.reference, "get_lines")
+
+
+def drawn_again(ax, order):
+    "A picture with the same curves as clouds of points, in another order."
+    new = Figure().subplots()
+    for x, y in curves(ax):
+        places = order(len(x))
+        new.scatter(x[places], y[places])
+    new.set(xlabel=ax.get_xlabel(), ylabel=ax.get_ylabel(), xscale=ax.get_xscale(), yscale=ax.get_yscale())
+    if ax.get_legend(): new.legend([text.get_text() for text in ax.get_legend().get_texts()])
+    return new
+
+
+@pytest.mark.parametrize("order", [torch.arange, torch.randperm], ids=["in-order", "shuffled"])
+def test_points_are_as_right_as_lines(lesson, order):
+    torch.manual_seed(0)
+    for exercise in filter(is_picture, exercises(lesson).all.values()):
+        for ax in (exercise.reference, *exercise.unusual):
+            if curves(ax) and not ax.patches: assert exercise.check(drawn_again(ax, order)), exercise.name
+
+
+def test_sizes_of_inputs_vary(lesson):
+    "No answer can count on the length of an axis that the task leaves open."
+    for exercise in exercises(lesson).all.values():
+        tries = exercise._tries
+        sizes = {tuple(o.shape if isinstance(o, torch.Tensor) else len(o) for o in inputs.values()
+                       if isinstance(o, torch.Tensor | list)) for inputs in tries}
+        fixed = exercise.name == "foretell"  # a bowl over two parameters, as in the lesson
+        assert len(sizes) > 1 or sizes <= {()} or fixed, (exercise.name, sizes)
+
+
+def test_mutants_of_the_solutions_are_refused(lesson):
+    "The table on the page is what is counted here; the solutions themselves are right."
+    for exercise, source, names in score.solutions(lesson):
+        assert exercise._judge(score.answer(source, names))[0] == "right", exercise.name
+    counts, passed = score.score(lesson)
+    page = next(cell.source for cell in read(score.PAGE).cells if cell.source.startswith("## How good"))
+    assert score.row(score.title(lesson), counts) in page, passed
+
+
+def test_the_score_is_good():
+    page = next(cell.source for cell in read(score.PAGE).cells if cell.source.startswith("## How good"))
+    mutants, refused, named, compared = map(int, re.search(r"\*\*all\*\*" + 4*r" \| (\d+)", page).groups())
+    assert mutants >= 600 and refused >= 0.98*mutants and named + compared >= 0.6*refused
+
+
+def test_a_mutant_that_is_said_to_be_equivalent_exists():
+    lines = {}
+    for lesson in LESSONS:
+        for exercise, source, _ in score.solutions(lesson):
+            lines[exercise.name] = [changed.splitlines()[i] for changed, i in score.mutants(source)]
+    for name, parts in score.EQUIVALENT.items():
+        for part in parts: assert any(part in line for line in lines[name]), (name, part)
 
 
 def test_every_exercise_stands_in_its_lesson(lesson):
@@ -87,7 +162,49 @@ def test_inputs_that_are_shown_tell_something(lesson):
 
 def test_an_answer_that_counts_on_a_size_is_refused():
     check = import_module("course_dl.checks.similarity").check
-    assert not check.median_image(lambda images: images.sort(0).values[1])
+    verdict = check.median_image(lambda images: images.sort(0).values[1])
+    shown = re.search(r"^  images = tensor\((.+)\)$", verdict.message, re.M)[1]
+    assert not verdict and len(literal_eval(shown)) == 5
+
+
+def endless(*args):
+    while True:
+        try: args = args
+        except Exception: pass
+
+
+def test_an_endless_attempt_is_stopped(lesson):
+    for exercise in exercises(lesson).all.values():
+        if not callable(exercise.reference): continue
+        assert replace(exercise, seconds=0.1).check(endless).message.startswith("stopped after 0.1 s. Is there a loop")
+
+
+def test_an_interruption_is_one_line():
+    code = ("import sys, threading; from course_dl.checks.similarity import check\n"
+            "def endless(a, b):\n    print('it runs', file=sys.stderr, flush=True)\n    while True: pass\n"
+            "print(check.l1_distance(endless))")
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as run:
+        assert run.stderr.readline() == "it runs\n"
+        run.send_signal(signal.SIGINT)
+        out, errors = run.communicate(timeout=60)
+    assert out == "✗ l1_distance: interrupted. Is there a loop that never ends?\n" and not errors
+
+
+def test_after_a_failed_cell_the_check_tells_of_the_older_answer():
+    "In a real kernel: a syntax error, then an error as the cell runs, then a cell that works."
+    nb = new_notebook(cells=[new_code_cell(source, metadata=dict(tags=["raises-exception"])) for source in (
+        "from course_dl.checks.similarity import check",
+        "def mine(a, b): return (a-b).abs().mean((-1, -2))", "check.l1_distance(mine)",
+        "def mine(a, b) return 3", "check.l1_distance(mine)",
+        "mine = 3/0", "1 + 1", "check.l1_distance(mine)",
+        "def mine(a, b): return (a-b).abs().sum((-1, -2))", "check.l1_distance(mine)")])
+    NotebookClient(nb, timeout=120, kernel_name="python3").execute()
+    first, after_syntax, after_error, fixed = [
+        cell.outputs[0].data["text/plain"] for cell in nb.cells if cell.source.startswith("check.")]
+    assert "stopped" not in first + fixed and first[0] == "✓" and fixed[0] == "✗"
+    assert after_syntax.startswith("✓ l1_distance: the cell with `mine` stopped with SyntaxError, so this may be about")
+    assert "stopped with ZeroDivisionError" in after_error
 
 
 def test_prints_are_shown_once_above_the_verdict(capsys):
@@ -159,6 +276,16 @@ def test_a_second_copy_keeps_what_the_learner_wrote(copies):
     assert "def my_answer(): return 42" in sources and sources[1] == "'my own note'" and sources[-1] == wanted[-1]
     write_student_copies(copies, force=True)
     assert path.read_text(encoding="utf-8") == fresh
+
+
+@pytest.mark.slow
+def test_progress_stops_an_answer_that_never_ends(tmp_path):
+    "No loop, so nothing in Python can stop it: the end of its process does."
+    cells = ["from course_dl.checks.similarity import check", "def mine(images): return images.median(0).values",
+             "check.median_image(mine)", "import time\ndef mine(a, b): time.sleep(1000)",
+             "check.l1_distance(mine)"]
+    nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), tmp_path/"mine.ipynb")
+    assert judge_again(tmp_path/"mine.ipynb", seconds=60) == dict(median_image="right", l1_distance="wrong")
 
 
 def test_progress_reads_what_the_checks_said(tmp_path):

@@ -26,7 +26,11 @@ OPERATORS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast
              ast.Div: ("/", "*"), ast.FloorDiv: ("//", "/"), ast.Pow: ("**", "*"), ast.Mod: ("%", "*"),
              ast.And: ("and", "or"), ast.Or: ("or", "and")}
 NAMES = {"min": "max", "max": "min", "mean": "sum", "sum": "mean", "argmin": "argmax", "argmax": "argmin", "any": "all",
-         "all": "any", "T": "mT", "eval": "train", "no_grad": "enable_grad", "zeros": "ones", "ones": "zeros"}
+                  "all": "any", "amax": "amin", "amin": "amax", "zeros_like": "ones_like", "floor": "ceil",
+         "ceil": "floor", "sqrt": "square", "exp": "exp2", "log": "log2", "sign": "abs", "randn_like": "rand_like",
+         "eval": "train", "no_grad": "enable_grad", "zeros": "ones", "ones": "zeros"}
+SWAPPED = {ast.Sub: "-", ast.Div: "/", ast.MatMult: "@"}
+IN_PLACE = {ast.Add: "add_", ast.Sub: "sub_", ast.Mult: "mul_", ast.Div: "div_"}
 
 
 @dataclass
@@ -53,6 +57,8 @@ class Mistakes(ast.NodeVisitor):
     def span(self, node)->tuple:
         return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
 
+    def text(self, node)->str: return ast.get_source_segment(self.source, node)
+
     def replace(self, node, text:str): self.found.append(Edit(*self.span(node), text))
 
     def between(self, left, op, right):
@@ -69,6 +75,11 @@ class Mistakes(ast.NodeVisitor):
 
     def visit_BinOp(self, node):
         self.between(node.left, node.op, node.right)
+        left, right = self.text(node.left), self.text(node.right)
+        if type(node.op) in SWAPPED:
+            self.replace(node, f"(({right}) {SWAPPED[type(node.op)]} ({left}))")
+        if isinstance(node.left, ast.Name) and type(node.op) in IN_PLACE:
+            self.replace(node, f"{left}.{IN_PLACE[type(node.op)]}({right})")
         self.generic_visit(node)
 
     def visit_BoolOp(self, node):
@@ -83,7 +94,8 @@ class Mistakes(ast.NodeVisitor):
 
     def visit_Constant(self, node):
         if isinstance(node.value, bool): self.replace(node, str(not node.value))
-        elif isinstance(node.value, int): self.replace(node, str(node.value + 1))
+        elif isinstance(node.value, int):
+            for value in (node.value + 1, node.value - 1): self.replace(node, f"({value})" if value < 0 else str(value))
         elif isinstance(node.value, float): self.replace(node, repr(2*node.value or 1.))
 
     def visit_AugAssign(self, node):
@@ -104,13 +116,25 @@ class Mistakes(ast.NodeVisitor):
         self.replace(node.test, "False" if isinstance(node.body[0], ast.Raise) else f"not ({ast.unparse(node.test)})")
         self.generic_visit(node)
 
+    def visit_Return(self, node):
+        "The other sign."
+        if node.value and not isinstance(node.value, ast.Tuple):
+            self.replace(node.value, f"-({self.text(node.value)})")
+        self.generic_visit(node)
+
     def visit_Call(self, node):
+        "A keyword less; the call of a method left out; a range that ends one sooner or later."
         for o in node.keywords:
             if o.arg: self.replace(o, "**{}")
+        if isinstance(node.func, ast.Attribute): self.replace(node, self.text(node.func.value))
+        if isinstance(node.func, ast.Name) and node.func.id == "range":
+            end = self.span(node)[1]
+            self.found += [Edit(end-1, end-1, step) for step in ("+1", "-1")]
         self.generic_visit(node)
 
     def visit_Attribute(self, node):
         end = self.span(node)[1]
+        if node.attr == "T": self.replace(node, self.text(node.value))
         if node.attr in NAMES: self.found.append(Edit(end - len(node.attr), end, NAMES[node.attr]))
         self.generic_visit(node)
 

@@ -206,3 +206,29 @@ ex.wrong(answer=_drawn(_shifts, _one, _other, xlabel="", ylabel=""))
 ex.also(_drawn(_shifts[1:-1], _one[1:-1], _other[1:-1]),
         _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1),
         _drawn(_shifts[::3], _one[::3], _other[::3]))
+
+# %% ../../nbs/checks/cnn.ipynb #153a8077
+def _by_state(model, epochs, train_dl, valid_dl, opt, path):
+    best = -1
+    for _ in range(epochs):
+        row, = fit(model, train_dl, valid_dl, F.cross_entropy, opt, epochs=1)
+        if row["accuracy"] > best: best, state = row["accuracy"], deepcopy(model.state_dict())
+    model.load_state_dict(state)
+    save_weights(model, path)
+    return best
+
+def _by_table(truth, answers, n):
+    table = torch.zeros(n, n).index_put((truth, answers), torch.tensor(1.), accumulate=True)
+    return table.diag()/table.sum(1)
+
+exercises.all["recall"].also(
+    _by_table,
+    lambda truth, answers, n: torch.bincount(truth, (truth == answers).float(), n)/torch.bincount(truth, minlength=n),
+    lambda truth, answers, n: torch.zeros(n).scatter_reduce(
+        0, truth, (truth == answers).float(), "mean", include_self=False),
+    lambda truth, answers, n: torch.tensor([
+        sum(t == a == i for t, a in zip(truth.tolist(), answers.tolist()))/truth.tolist().count(i) for i in range(n)]),
+    lambda truth, answers, n: (lambda hot: torch.einsum("ic,i->c", hot, (truth == answers).double())/hot.sum(0))(
+        F.one_hot(truth, n).double()),
+    lambda truth, answers, n: 1 - truth[truth != answers].bincount(minlength=n)/truth.bincount(minlength=n))
+exercises.all["fit_best"].also(_by_state);

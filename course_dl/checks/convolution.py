@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
-from ..exercises import Exercises, Wrong, curves, drawn, need_labels
+from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 
 # %% ../../nbs/checks/convolution.ipynb #28b10f46
 exercises = Exercises("convolution")
@@ -39,61 +39,63 @@ ex.also(_edges.rot90(),
         torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))))
 
 # %% ../../nbs/checks/convolution.ipynb #ac1d9fce
-def _convolve(image, kernel, padding, stride):
+def _convolve(image, kernel, padding=0, stride=1):
     return F.conv2d(image[None, None], kernel[None, None], None, stride, padding)[0, 0]
 
-def _conv_inputs(seed_padding_stride):
-    seed, padding, stride = seed_padding_stride
-    draw = torch.Generator().manual_seed(seed)
-    image, kernel = (torch.randint(-2, 3, shape, generator=draw).float() for shape in ((3, 4), (2, 3)))
-    return dict(image=image, kernel=kernel, padding=padding, stride=stride)
+def _use(answer, image, kernel, padding, stride):
+    if (padding, stride) == (0, 1): return answer(image, kernel) # as `convolve` was called before
+    return answer(image, kernel, padding=padding, stride=stride)
+
+_side = st.sampled_from([2, 3])
 
 # %% ../../nbs/checks/convolution.ipynb #75c8eaa8
-ex = exercises.add("padded_conv", reference=_convolve,
-    inputs=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 2)).map(_conv_inputs), examples=30,
+ex = exercises.add("padded_conv", reference=_convolve, probe=_use,
+    inputs=dict(image=tensors(st.sampled_from([3, 5]), 4, step=1), kernel=tensors(_side, _side, step=1),
+                padding=st.integers(0, 2), stride=st.integers(1, 2)), examples=30,
     hints=["`F.pad(x, (left, right, top, bottom))` lays zeros around the last two axes.",
            "A longer stride visits every `stride`-th place: slice the answers, `[::stride, ::stride]`."])
 
 # %% ../../nbs/checks/convolution.ipynb #a3af144f
 @ex.wrong("You leave out the rim of zeros. Lay it around the image with `F.pad`.")
-def _(image, kernel, padding, stride): return _convolve(image, kernel, 0, stride)
+def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, 0, stride)
 
 @ex.wrong("Your kernel goes on by one pixel whatever `stride` says. Keep every `stride`-th row and column of "
           "the answers.")
-def _(image, kernel, padding, stride): return _convolve(image, kernel, padding, 1)
+def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, padding, 1)
 
 @ex.wrong("Only left and right get a rim. `F.pad` takes two numbers for each axis, from the last one on: four "
           "of them.")
-def _(image, kernel, padding, stride): return _convolve(image, kernel, (0, padding), stride)
+def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, (0, padding), stride)
 
 @ex.wrong("Only the right and the lower side get a rim. All four need one.")
-def _(image, kernel, padding, stride):
+def _(image, kernel, padding=0, stride=1):
     return _convolve(F.pad(image, (0, padding, 0, padding)), kernel, 0, stride)
 
 @ex.wrong("You lay the rim around the answers. It belongs around the image, before the kernel slides.")
-def _(image, kernel, padding, stride):
+def _(image, kernel, padding=0, stride=1):
     return F.pad(_convolve(image, kernel, 0, 1), (padding,)*4)[::stride, ::stride]
 
 @ex.wrong("Your kernel takes longer steps down but not to the right. Slice both axes.")
-def _(image, kernel, padding, stride): return _convolve(image, kernel, padding, (stride, 1))
+def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, padding, (stride, 1))
 
 # %% ../../nbs/checks/convolution.ipynb #992d2699
 @ex.also
-def _conv_loops(image, kernel, padding, stride):
+def _conv_loops(image, kernel, padding=0, stride=1):
     image, (rows, columns) = np.pad(image.numpy(), padding), kernel.shape
     starts = range(0, image.shape[0]-rows+1, stride), range(0, image.shape[1]-columns+1, stride)
     sums = [[(image[r:r+rows, c:c+columns]*kernel.numpy()).sum() for c in starts[1]] for r in starts[0]]
     return torch.tensor(np.array(sums))
 
 @ex.also
-def _conv_unfolded(image, kernel, padding, stride):
+def _conv_unfolded(image, kernel, padding=0, stride=1):
     size = [(n+2*padding-k)//stride+1 for n, k in zip(image.shape, kernel.shape)]
     windows = F.unfold(image[None, None], kernel.shape, padding=padding, stride=stride)
     return (kernel.flatten() @ windows[0]).view(size)
 
 @ex.also
-def _(image, kernel, padding, stride):
-    windows = F.pad(image, (padding,)*4).unfold(0, 2, stride).unfold(1, 3, stride)
+def _(image, kernel, padding=0, stride=1):
+    rows, columns = kernel.shape
+    windows = F.pad(image, (padding,)*4).unfold(0, rows, stride).unfold(1, columns, stride)
     return torch.einsum("hwij,ij->hw", windows, kernel)
 
 # %% ../../nbs/checks/convolution.ipynb #fbd313c1
@@ -182,3 +184,16 @@ ex.wrong(answer=drawn((_blocks, _plain), (_blocks, _pooled)));
 # %% ../../nbs/checks/convolution.ipynb #9e7f793f
 ex.also(drawn((_blocks, _pooled), (_blocks, _plain), yscale="log", **_labels),
         drawn((_blocks[::-1], _plain[::-1]), (_blocks[:5], _pooled[:5]), (_blocks, 28 + 0*_blocks), **_labels));
+
+# %% ../../nbs/checks/convolution.ipynb #24c33b16
+def _by_shifts(image, kernel, padding=0, stride=1):
+    image = F.pad(image, (padding,)*4)
+    rows, columns = (n-k+1 for n, k in zip(image.shape, kernel.shape))
+    moved = [kernel[i, j]*image[i:i+rows, j:j+columns] for i in range(len(kernel)) for j in range(kernel.shape[1])]
+    return sum(moved)[::stride, ::stride]
+
+def _by_recursion(layers): return (_by_recursion(layers[1:])-1)*layers[0][1] + layers[0][0] if layers else 1
+
+exercises.all["kernel"].also(torch.outer(torch.ones(3), torch.tensor([-1., 0, 1])))
+exercises.all["padded_conv"].also(_by_shifts)
+exercises.all["field"].also(_by_recursion);

@@ -63,6 +63,7 @@ def _(batches):
 # %% ../../nbs/checks/datasets.ipynb #abd0478e
 def _shares(answer, y):
     weights = torch.as_tensor(answer(y)).double()
+    if (weights < 0).any(): raise Wrong("A weight below 0 is no chance to be drawn.")
     return weights/weights.sum()
 
 ex = exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y],
@@ -336,3 +337,31 @@ ex.wrong(answer=_drawn(_sizes, _good, ylabel=""))
 
 # %% ../../nbs/checks/datasets.ipynb #e6de58da
 ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120)))
+
+# %% ../../nbs/checks/datasets.ipynb #856d3869
+def _refilled(items, size):
+    buffer = list(islice(items, size))
+    while buffer:
+        i = torch.randint(len(buffer), ()).item()
+        item = buffer[i]
+        try: buffer[i] = next(items)
+        except StopIteration: buffer.pop(i)
+        yield item
+
+exercises.all["honest_accuracy"].also(
+    lambda batches: np.concatenate([o.numpy() for o in batches]).mean(),
+    lambda batches: torch.cat(batches).double().mean().item(),
+    lambda batches: sum(len(o)*o.mean() for o in batches)/sum(map(len, batches)),
+    lambda batches: 1-sum((o == 0).sum() for o in batches)/sum(map(len, batches)),
+    lambda batches: torch.nn.utils.rnn.pad_sequence(batches).sum()/sum(map(len, batches)),
+    lambda batches: float(torch.hstack(batches).count_nonzero())/sum(o.numel() for o in batches))
+
+exercises.all["fair_weights"].also(
+    lambda y: y.bincount().reciprocal()[y],
+    lambda y: len(y)/y.bincount().double()[y],
+    lambda y: torch.stack([(y == label).float().mean()**-1 for label in y]),
+    lambda y: np.array([1/(y.numpy() == label).sum() for label in y.numpy()]),
+    lambda y: torch.softmax(-y.bincount().log()[y], 0),
+    lambda y: (lambda hot: (hot/hot.sum(0).clamp(min=1)).sum(1))(torch.nn.functional.one_hot(y)))
+
+exercises.all["buffered"].also(_refilled);

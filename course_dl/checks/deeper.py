@@ -22,7 +22,7 @@ def _layer(batches, momentum=0.1):
     for x in batches: bn(x)
     return bn.running_mean, bn.running_var
 
-def _averaged(batches, momentum, correction=1, axes=(0, 2, 3), old=None, start=(0., 1.)):
+def _averaged(batches, momentum=0.1, correction=1, axes=(0, 2, 3), old=None, start=(0., 1.)):
     "Running averages with one thing changed."
     old = 1 - momentum if old is None else old
     mean, variance = [torch.full((batches[0].shape[1],), o) for o in start]
@@ -32,7 +32,7 @@ def _averaged(batches, momentum, correction=1, axes=(0, 2, 3), old=None, start=(
     return mean, variance
 
 def _two(answer, batches, momentum):
-    given = answer(batches, momentum)
+    given = answer(batches) if momentum == 0.1 else answer(batches, momentum=momentum)
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise Wrong("Return two tensors: the running mean and the running variance.")
     return {"the mean": given[0], "the variance": given[1]}
@@ -45,33 +45,33 @@ ex.hint("Begin with 0 and 1. In the loop, keep `1 - momentum` of the old value a
 
 # %% ../../nbs/checks/deeper.ipynb #5e64a7c1
 @ex.wrong("Your variance is the plain mean of the squares. What is kept divides by one less than the number of values.")
-def _plain_variance(batches, momentum): return _averaged(batches, momentum, correction=0)
+def _plain_variance(batches, momentum=0.1): return _averaged(batches, momentum, correction=0)
 
 @ex.wrong("You give the old value the weight `momentum`. PyTorch gives it to the new one.")
-def _turned(batches, momentum): return _averaged(batches, 1 - momentum)
+def _turned(batches, momentum=0.1): return _averaged(batches, 1 - momentum)
 
 @ex.wrong("The variance starts at 1, not at 0.")
-def _from_zero(batches, momentum): return _averaged(batches, momentum, start=(0., 0.))
+def _from_zero(batches, momentum=0.1): return _averaged(batches, momentum, start=(0., 0.))
 
 @ex.wrong("You keep the last batch only. Each batch moves the averages by a part of the way.")
-def _last(batches, momentum): return batches[-1].mean((0, 2, 3)), batches[-1].var((0, 2, 3))
+def _last(batches, momentum=0.1): return batches[-1].mean((0, 2, 3)), batches[-1].var((0, 2, 3))
 
 @ex.wrong("You add the new values without scaling the old ones by `1 - momentum`.")
-def _all_kept(batches, momentum): return _averaged(batches, momentum, old=1)
+def _all_kept(batches, momentum=0.1): return _averaged(batches, momentum, old=1)
 
 @ex.wrong("The second is the variance, not its root.")
-def _root(batches, momentum):
+def _root(batches, momentum=0.1):
     mean, variance = _averaged(batches, momentum)
     return mean, variance.sqrt()
 
-ex.wrong(answer=lambda batches, momentum: _averaged(batches, momentum)[0]);
+ex.wrong(answer=lambda batches, momentum=0.1: _averaged(batches, momentum)[0]);
 
 # %% ../../nbs/checks/deeper.ipynb #4c6268ed
 @ex.also
-def _plain(batches, momentum): return _averaged(batches, momentum)
+def _plain(batches, momentum=0.1): return _averaged(batches, momentum)
 
 @ex.also
-def _by_lerp(batches, momentum):
+def _by_lerp(batches, momentum=0.1):
     mean, variance = torch.zeros(2), torch.ones(2)
     for x in batches:
         mean = mean.lerp(x.mean((0, 2, 3)), momentum)
@@ -79,7 +79,7 @@ def _by_lerp(batches, momentum):
     return mean, variance
 
 @ex.also
-def _by_channel(batches, momentum):
+def _by_channel(batches, momentum=0.1):
     out = torch.stack([torch.zeros(2), torch.ones(2)])
     for x in batches:
         for c in range(2):
@@ -164,3 +164,15 @@ ex.wrong(answer=drawn((_layers, [-o for o in _fades]), (_layers, _stays), yscale
 # %% ../../nbs/checks/deeper.ipynb #31822fdf
 ex.also(drawn((_layers, _stays), (_layers, _fades), yscale="log", **_labels),
         drawn((_layers, _fades), (_layers, _stays), (_layers, [0.5]*20), yscale="log", **_labels));
+
+# %% ../../nbs/checks/deeper.ipynb #f8d15c46
+def _by_numpy(batches, momentum=0.1):
+    mean, variance = 0., 1.
+    for x in batches:
+        values = x.transpose(0, 1).flatten(1).numpy()
+        mean, variance = mean + momentum*(values.mean(1)-mean), variance + momentum*(values.var(1, ddof=1)-variance)
+    return torch.from_numpy(mean), torch.from_numpy(variance)
+
+exercises.all["running"].also(_by_numpy)
+exercises.all["smooth_targets"].also(lambda targets, n_classes, smoothing: torch.full(
+    (len(targets), n_classes), smoothing/n_classes).scatter(1, targets[:, None], 1 - smoothing + smoothing/n_classes));

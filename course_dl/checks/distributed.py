@@ -18,8 +18,11 @@ exercises = Exercises("distributed")
 check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/distributed.ipynb #b83d5ad4
+_workers = st.shared(st.sampled_from([3, 2]))
+
 ex = exercises.add("unequal_mean", reference=lambda gradients, sizes: torch.tensor(sizes)/sum(sizes) @ gradients,
-    inputs=dict(gradients=tensors(3, 2), sizes=st.lists(st.integers(1, 4), min_size=3, max_size=3)),
+    inputs=dict(gradients=tensors(_workers, 2),
+                sizes=_workers.flatmap(lambda n: st.lists(st.integers(1, 4), min_size=n, max_size=n))),
     hints=["How much of the whole batch has each worker seen? These shares are the weights.",
            "Multiply each row by its size, add the rows, divide by `sum(sizes)`."])
 
@@ -260,3 +263,22 @@ ex.wrong(answer=_drawn((_n, _model(_n)), xlabel="", ylabel=""))
 ex.also(_drawn((_n, _n), (_n, _model(_n))),
         _drawn((2.**np.arange(6), _model(2.**np.arange(6)))),
         _drawn((_n[::-1], _model(_n[::-1])), (_n, _model(_n, compute=1000.))))
+
+# %% ../../nbs/checks/distributed.ipynb #d88dd2de
+def _dealt(n, bs, rank, world_size):
+    full = [list(range(i, i+bs)) for i in range(0, n-bs+1, bs)]
+    return full[:len(full)//world_size*world_size][rank::world_size]
+
+exercises.all["unequal_mean"].also(
+    lambda gradients, sizes: torch.einsum("w,wd->d", torch.tensor(sizes)/sum(sizes), gradients),
+    lambda gradients, sizes: (gradients*torch.tensor(sizes)[:, None]).sum(0)/sum(sizes),
+    lambda gradients, sizes: torch.cat([g.expand(n, -1) for g, n in zip(gradients, sizes)]).mean(0),
+    lambda gradients, sizes: torch.from_numpy(np.array(sizes) @ gradients.numpy()/sum(sizes)),
+    lambda gradients, sizes: torch.tensor([
+        sum(n*value for n, value in zip(sizes, column))/sum(sizes) for column in gradients.T.tolist()]),
+    lambda gradients, sizes: gradients.double().T @ torch.tensor(sizes).double()/sum(sizes))
+
+exercises.all["batches"].also(_dealt)
+exercises.all["part_loss"].also(lambda logits, targets, batch, workers: torch.nn.BCEWithLogitsLoss(reduction="sum")(
+    logits, targets).mul(workers).div(batch))
+exercises.all["ring"].also(lambda rank, t, n: (t-rank) % n) # the pieces go round in the other order

@@ -22,7 +22,8 @@ def _drop_channels(x, p): return x*(torch.rand(*x.shape[:2], 1, 1) >= p).float()
 def _dropped(answer, p):
     "What share of many maps is dropped, and what becomes of the others."
     x = torch.arange(1., 5).view(2, 2).expand(200, 30, 2, 2).contiguous()
-    out = answer(x, p)
+    out = answer(given := x.clone(), p)
+    if not torch.equal(given, x): raise Wrong("You change the maps themselves, which others may still need.")
     if not isinstance(out, Tensor) or out.shape != x.shape:
         raise Wrong("Return maps of the same shape as `x`.")
     gone = out == 0
@@ -75,7 +76,7 @@ def _error(sure, right, bins):
     groups = [place == i for i in place.unique()]
     return sum(o.float().mean()*(sure[o].mean() - right[o].mean()).abs() for o in groups)
 
-_answers = st.lists(st.tuples(st.sampled_from([0.53, 0.58, 0.63, 0.78, 0.93, 0.98]), st.booleans()),
+_answers = st.lists(st.tuples(st.sampled_from([0.53, 0.58, 0.63, 0.78, 0.93, 0.98, 1.]), st.booleans()),
                     min_size=1, max_size=6)
 
 def _vectors(rows):
@@ -121,7 +122,7 @@ ex.wrong("You take the largest gap. Take the mean of all, weighted by share.",
 # %% ../../nbs/checks/generalize.ipynb #7d525a63
 @ex.also
 def _by_counts(sure, right, bins):
-    place = (sure*bins).long()
+    place = (sure*bins).long().clamp(max=bins-1)
     return torch.bincount(place, weights=sure - right, minlength=bins).abs().sum()/len(sure)
 
 @ex.also
@@ -133,7 +134,8 @@ def _by_reliability(sure, right, bins):
 def _by_python(sure, right, bins):
     sums = {}
     for s, r in zip(sure.tolist(), right.tolist()):
-        sums[int(s*bins)] = sums.get(int(s*bins), 0) + s - r
+        i = min(int(s*bins), bins-1)
+        sums[i] = sums.get(i, 0) + s - r
     return sum(map(abs, sums.values()))/len(sure)
 
 # %% ../../nbs/checks/generalize.ipynb #a05dbd7d
@@ -169,3 +171,11 @@ ex.wrong(answer=drawn((_hot, _loss)));
 # %% ../../nbs/checks/generalize.ipynb #ba7b1913
 ex.also(drawn((_hot[::3], _loss[::3]), **_labels),
         drawn((_hot, _loss), ([1, 1], [0.6, 0.7]), **_labels));
+
+# %% ../../nbs/checks/generalize.ipynb #9c9f81dd
+def _by_bins(sure, right, bins):
+    place = [min(int(s*bins), bins-1) for s in sure]
+    return sum(abs(sum(s-r for i, s, r in zip(place, sure, right) if i == n)) for n in range(bins))/len(sure)
+
+exercises.all["drop_channels"].also(lambda x, p: x*torch.bernoulli(torch.full((*x.shape[:2], 1, 1), 1 - p))/(1 - p))
+exercises.all["calibration_error"].also(_by_bins);

@@ -74,7 +74,8 @@ def _decay(answer, weights, bias, wd):
     return dict(gradient=[torch.zeros_like(p) if p.grad is None else p.grad for p in params])
 
 ex = exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum() for p in params),
-    probe=_decay, inputs=dict(weights=tensors(2, 3), bias=tensors(2), wd=st.sampled_from([0.5, 0.1, 1.])),
+    probe=_decay, inputs=dict(weights=tensors(st.sampled_from([2, 3]), 3), bias=tensors(2),
+                              wd=st.sampled_from([0.5, 0.1, 1.])),
     hints=["Which function of p has the derivative wd·p?",
            "The derivative of p² is 2p. Sum over all numbers of all parameters, and mind the factor."])
 
@@ -156,7 +157,9 @@ class _Adam:
 
 # %% ../../nbs/checks/mnist.ipynb #250ff614
 ex = exercises.add("adam", reference=torch.optim.Adam,
-    probe=_three_steps, inputs=dict(gradients=tensors(3, 3), lr=st.sampled_from([0.5, 0.1])), examples=15,
+    probe=_three_steps, inputs=dict(
+        gradients=st.one_of(tensors(st.sampled_from([3, 4]), 3), tensors(3, 3, low=-2e-8, high=2e-8, step=1e-8)),
+        lr=st.sampled_from([0.5, 0.1])), examples=15,
     hints=["In `__init__`: `list(params)`, and for each parameter an m and a v of zeros, of its shape.",
            "In `step`: count t, then for each parameter update m and v under `torch.no_grad()`.",
            "The step is `lr*m/(1 - 0.9**t)` divided by `(v/(1 - 0.999**t)).sqrt() + 1e-8`, subtracted in place."])
@@ -304,3 +307,13 @@ ex.wrong(answer=_drawn(_rates, _good, ylabel=""))
 # %% ../../nbs/checks/mnist.ipynb #666ab0dc
 ex.also(_drawn(_rates[::-1], _good[::-1]),
         _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good)))
+
+# %% ../../nbs/checks/mnist.ipynb #ef44115d
+exercises.all["top2"].also(
+    lambda logits, y: (logits.argsort(1, descending=True)[:, :2] == y[:, None]).any(1).double().mean())
+
+exercises.all["penalty"].also(
+    lambda params, wd: torch.nn.utils.parameters_to_vector(params).square().sum()*wd/2,
+    lambda params, wd: wd/2*sum(torch.nn.functional.mse_loss(p, 0*p.detach(), reduction="sum") for p in params),
+    lambda params, wd: wd/2*torch.stack([p.pow(2).sum() for p in params]).sum(),
+    lambda params, wd: torch.cat([p.flatten() for p in params]).double().square().mul(wd/2).sum());

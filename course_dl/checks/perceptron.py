@@ -27,7 +27,7 @@ def _by_rows(answer, z):
         raise
 
 ex = exercises.add("softmax", reference=lambda z: z.softmax(1),
-    probe=_by_rows, inputs=dict(z=tensors(2, 3) | tensors(2, 3, low=-1000, high=1000, step=250)),
+    probe=_by_rows, inputs=dict(z=tensors(2, 3) | tensors(3, 2) | tensors(2, 3, low=-1000, high=1000, step=250)),
     hints=["Softmax depends on differences only. What may you subtract from a row?",
            "`z.amax(1, keepdim=True)` is the largest logit of each row, of shape (n, 1).",
            "Take `(z - z.amax(1, keepdim=True)).exp()` and divide it by its sums along axis 1."])
@@ -78,10 +78,12 @@ def _loss_and_gradient(answer, logits, target):
 def _right(logits, target): return logits[range(len(target)), target]
 
 # %% ../../nbs/checks/perceptron.ipynb #85cf9c71
+_n = st.shared(st.sampled_from([3, 2]))
+
 ex = exercises.add("cross_entropy", reference=F.cross_entropy,
     probe=_loss_and_gradient,
-    inputs=dict(logits=tensors(3, 4) | tensors(3, 4, low=-200, high=200, step=100),
-                target=tensors(3, low=0, high=3, step=1, dtype=torch.long)),
+    inputs=dict(logits=tensors(_n, 4) | tensors(_n, 4, low=-200, high=200, step=100),
+                target=tensors(_n, low=0, high=3, step=1, dtype=torch.long)),
     examples=30,
     hints=["The loss of a sample is log-sum-exp of its logits, minus the logit of its right class.",
            "`logits[range(len(target)), target]` picks the right logit of each row.",
@@ -121,7 +123,7 @@ def _(logits, target): return F.cross_entropy(logits, target).item()
 def _(logits, target): return F.nll_loss(logits.log_softmax(1), target)
 
 @ex.also
-def _(logits, target): return -(F.one_hot(target, 4)*logits.log_softmax(1)).sum()/3
+def _(logits, target): return -(F.one_hot(target, 4)*logits.log_softmax(1)).sum()/len(target)
 
 @ex.also
 def _(logits, target): return sum(o.logsumexp(0)-o[i] for o, i in zip(logits, target))/len(target)
@@ -136,8 +138,10 @@ def _rule(w, b, p, c, rate=1, decide=lambda w, b, p: float(w @ p + b > 0)):
     error = rate*(c-decide(w, b, p))
     return w+error*p, b+error
 
+_axes = st.shared(st.sampled_from([2, 3]))
+
 ex = exercises.add("rosenblatt", reference=_rule,
-    inputs=dict(w=tensors(2), b=st.integers(-2, 2).map(float), p=tensors(2), c=st.integers(0, 1)),
+    inputs=dict(w=tensors(_axes), b=st.integers(-2, 2).map(float), p=tensors(_axes), c=st.integers(0, 1)),
     hints=["What the perceptron says is `int(w @ p + b > 0)`, which is 0 or 1.",
            "`error = c - says` is 1, 0 or −1: just what to multiply the point by."])
 
@@ -314,3 +318,28 @@ ex.wrong(answer=_drawn(_limit-0.003, xlabel=""))
 # %% ../../nbs/checks/perceptron.ipynb #3a5f3acc
 ex.also(_drawn(_limit, _limit+0.004*(-1)**np.arange(5)-0.004),
         _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1]))
+
+# %% ../../nbs/checks/perceptron.ipynb #9a1be91c
+def _softmax_loops(z):
+    rows = [[np.exp(value-max(row)) for value in row] for row in z.tolist()]
+    return torch.tensor([[value/sum(row) for value in row] for row in rows])
+
+exercises.all["softmax"].also(
+    _softmax_loops,
+    lambda z: z.softmax(1),
+    lambda z: z.double().log_softmax(-1).exp(),
+    lambda z: (z-z.logsumexp(1, keepdim=True)).exp(),
+    lambda z: (lambda e: torch.einsum("nc,n->nc", e, 1/e.sum(1)))((z-z.amax(1, keepdim=True)).exp()),
+    lambda z: torch.vmap(nn.Softmax(0))(z))
+
+exercises.all["cross_entropy"].also(
+    lambda logits, target: nn.CrossEntropyLoss(reduction="none")(logits, target).mean(),
+    lambda logits, target: (logits.logsumexp(1)-logits.gather(1, target[:, None])[:, 0]).mean(),
+    lambda logits, target: F.cross_entropy(logits, F.one_hot(target, 4).float()),
+    lambda logits, target: F.cross_entropy(logits.double(), target),
+    lambda logits, target: -torch.stack([row.log_softmax(0)[i] for row, i in zip(logits, target)]).mean())
+
+exercises.all["rosenblatt"].also(
+    lambda w, b, p, c: [o + (c - float(torch.einsum("i,i", w, p) + b > 0))*q for o, q in ((w, p), (b, 1))])
+exercises.all["deep_net"].also(lambda sizes: nn.Sequential(nn.Linear(*sizes[:2]), *(
+    nn.Sequential(nn.ReLU(), nn.Linear(*pair)) for pair in zip(sizes[1:], sizes[2:]))));

@@ -26,7 +26,8 @@ def _ends(surface): return surface.min().item(), surface.max().item()
 
 # %% ../../nbs/checks/regression.ipynb #32ebe518
 ex = exercises.add("levels", reference=lambda surface, n: np.geomspace(*_ends(surface), n), probe=_as_row,
-    inputs=dict(surface=tensors(2, 3, low=0.5, high=8.).filter(lambda o: o.max() > o.min()), n=st.integers(2, 6)),
+    inputs=dict(surface=tensors(st.sampled_from([2, 3]), 3, low=0.5, high=8.).filter(lambda o: o.max() > o.min()),
+                n=st.integers(2, 6)),
     hints=["The lowest and the highest height are `surface.min().item()` and `surface.max().item()`.",
            "`np.logspace` wants exponents of ten; `np.geomspace` wants the ends themselves."])
 
@@ -69,7 +70,7 @@ def _curvatures(x):
     return torch.linalg.eigvalsh(2*A.T@A/len(x))
 
 ex = exercises.add("best_rate", reference=lambda x: 2/_curvatures(x).sum(),
-    inputs=dict(x=tensors(4, 1).filter(lambda o: o.std() > 0.3)),
+    inputs=dict(x=tensors(st.sampled_from([4, 3]), 1).filter(lambda o: o.std() > 0.3)),
     hints=["Draw both |1 − lr·λ| against lr. One falls, one rises; where do they cross?",
            "The curvatures are `torch.linalg.eigvalsh(2*A.T@A/len(x))`, with `x` and a column of ones in `A`.",
            "They cross where the factors are opposite: lr = 2/(λ₁ + λ₂)."])
@@ -304,3 +305,14 @@ ex.wrong(answer=_drawn(4e-3, 1e-4, scale="linear"))
 
 # %% ../../nbs/checks/regression.ipynb #a0291a24
 ex.also(_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9))
+
+# %% ../../nbs/checks/regression.ipynb #f98e533a
+def _recursive(start, best, hessian, lr, k):
+    return start if k == 0 else _recursive(start - lr*(hessian*(start-best)).sum(1), best, hessian, lr, k-1)
+
+exercises.all["levels"].also(
+    lambda surface, n: np.exp(np.linspace(np.log(surface.min().item()), np.log(surface.max().item()), n)))
+exercises.all["best_rate"].also(
+    lambda x: len(x)/torch.linalg.svdvals(torch.cat([x, torch.ones_like(x)], 1)).square().sum())
+exercises.all["foretell"].also(_recursive)
+exercises.all["fresh_noise"].also(_noisy(lambda y, std: torch.distributions.Normal(0., std).sample(y.shape)));

@@ -94,7 +94,7 @@ def _slope(f, x):
     return torch.autograd.grad(f(x), x)[0]
 
 # %% ../../nbs/checks/sgd.ipynb #c03a0005
-ex = exercises.add("descent", reference=_walk(), probe=_descends, inputs=dict(x=tensors(3)),
+ex = exercises.add("descent", reference=_walk(), probe=_descends, inputs=dict(x=tensors(st.sampled_from([3, 2]))),
     hints=["Begin with a leaf of your own: `x = x.detach().clone().requires_grad_()`.",
            "In the loop: `x.grad = None`, `f(x).backward()`, then the step.",
            "The step is `with torch.no_grad(): x -= lr*x.grad`. In the end, `return x.detach()`."])
@@ -188,3 +188,11 @@ ex.wrong(answer=_drawn(_tried, _ends, scale="linear"))
 
 # %% ../../nbs/checks/sgd.ipynb #c03a000d
 ex.also(_drawn(_tried[::-1], _ends[::-1]), _drawn(_tried[4::2], 7*_ends[4::2]))
+
+# %% ../../nbs/checks/sgd.ipynb #396b92d3
+def _by_func(f, x, lr, steps):
+    for _ in range(steps): x = x - lr*torch.func.grad(f)(x)
+    return x
+
+exercises.all["cubic"].also(lambda t, p: ((p[0]*t + p[1])*t + p[2])*t + p[3])
+exercises.all["descent"].also(_by_func);

@@ -50,7 +50,10 @@ def _(images):
     return torch.stack([torch.stack([column.median() for column in row]) for row in images.permute(1, 2, 0)])
 
 # %% ../../nbs/checks/similarity.ipynb #09c7ccee
-ex = exercises.add("l1_distance", reference=l1_distance, inputs=dict(a=tensors(2, 2, 3), b=tensors(2, 3)),
+_n, _height = (st.shared(st.sampled_from(lengths)) for lengths in ([2, 4], [2, 3])) # the same in both inputs
+
+ex = exercises.add("l1_distance", reference=l1_distance,
+    inputs=dict(a=tensors(_n, _height, 3), b=tensors(_height, 3)),
     hints=["Three steps: subtract, make positive, average.",
            "`mean((-1, -2))` averages over height and width and leaves the batch."])
 
@@ -84,7 +87,7 @@ def _(a, b): return torch.einsum("nhw->n", (a-b).abs())/b.numel()
 def _(a, b): return torch.from_numpy(np.abs(a.numpy()-b.numpy()).mean((1, 2)))
 
 # %% ../../nbs/checks/similarity.ipynb #c735663b
-_bytes = tensors(2, 2, low=0, high=255, step=1, dtype=torch.uint8)
+_bytes = tensors(_height, 2, low=0, high=255, step=1, dtype=torch.uint8)
 
 ex = exercises.add("byte_distance", reference=lambda a, b: (a.float()-b.float()).abs().mean(),
     inputs=dict(a=_bytes, b=_bytes),
@@ -117,10 +120,10 @@ def _(a, b):
     return sum(abs(p-q) for p, q in zip(a.flatten().tolist(), b.flatten().tolist()))/a.numel()
 
 # %% ../../nbs/checks/similarity.ipynb #333f461f
-def _images(n): return tensors(n, 2, 2, low=0, high=1, step=0.001)
+def _images(n): return tensors(n, _height, 2, low=0, high=1, step=0.001)
 
 ex = exercises.add("nearest", reference=lambda x, ideals: l2_distance(x[:, None], ideals).argmin(1),
-    inputs=dict(x=_images(4), ideals=_images(3)),
+    inputs=dict(x=_images(st.sampled_from([4, 6])), ideals=_images(st.sampled_from([3, 2]))),
     hints=["Make a table of distances with a row for each image and a column for each ideal. `x[:, None]` gives "
            "each image an axis for the ideals.",
            "Then `argmin(1)` finds the column of the smallest number in each row."])
@@ -195,3 +198,33 @@ ex.wrong(answer=_drawn(_sizes, _good, "", ""))
 
 # %% ../../nbs/checks/similarity.ipynb #58f7e443
 ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499)))
+
+# %% ../../nbs/checks/similarity.ipynb #7c1cfdf8
+exercises.all["median_image"].also(
+    lambda images: images.kthvalue((len(images)+1)//2, 0).values,
+    lambda images: images.quantile(0.5, 0),
+    lambda images: images.double().nanmedian(0)[0],
+    lambda images: torch.tensor([[sorted(pixel)[len(pixel)//2] for pixel in zip(*rows)]
+                                 for rows in zip(*images.tolist())]),
+    lambda images: images.flatten(1).T.median(1).values.view(images.shape[1:]),
+    lambda images: images.topk(len(images)//2+1, 0).values[-1])
+
+exercises.all["l1_distance"].also(
+    lambda a, b: torch.nn.functional.l1_loss(a, b.expand_as(a), reduction="none").mean((1, 2)),
+    lambda a, b: (a-b).flatten(1).norm(p=1, dim=1)/b.numel(),
+    lambda a, b: torch.cdist(a.flatten(1), b.flatten()[None], p=1)[:, 0]/b.numel(),
+    lambda a, b: torch.vmap(lambda image: (image-b).abs().mean())(a),
+    lambda a, b: (torch.maximum(a, b)-torch.minimum(a, b)).mean(-1).mean(-1),
+    lambda a, b: ((a.double()-b)**2).sqrt().sum((1, 2))/b.numel())
+
+exercises.all["byte_distance"].also(
+    lambda a, b: (a.int()-b.int()).abs().float().mean(),
+    lambda a, b: torch.nn.functional.l1_loss(a.float(), b.float()),
+    lambda a, b: (a.double()-b.double()).abs().mean().item(),
+    lambda a, b: (a.float()-b.float()).norm(p=1)/a.numel(),
+    lambda a, b: torch.where(a > b, a-b, b-a).float().mean(),
+    lambda a, b: np.abs(np.subtract(a.numpy(), b.numpy(), dtype=np.int16)).mean())
+
+exercises.all["nearest"].also(
+    lambda x, ideals: torch.vmap(lambda image: l2_distance(image, ideals).argmin())(x),
+    lambda x, ideals: l2_distance(x, ideals[:, None]).argmin(0));

@@ -20,7 +20,8 @@ check, hint = exercises.check, exercises.hint
 
 # %% ../../nbs/checks/thermometer.ipynb #118b6182
 ex = exercises.add("normalize", reference=lambda train, new: (new-train.mean())/train.std(),
-    inputs=dict(train=tensors(5).filter(lambda o: o.std() > 0.4), new=tensors(3).filter(lambda o: o.std() > 0.4)),
+    inputs=dict(train=tensors(st.sampled_from([5, 4])).filter(lambda o: o.std() > 0.4),
+                new=tensors(st.sampled_from([3, 2])).filter(lambda o: o.std() > 0.4)),
     hints=["Two numbers, both from `train`: its mean and its standard deviation.",
            "Subtract the one from `new`, divide by the other."])
 
@@ -57,7 +58,8 @@ def _(train, new):
 
 @ex.also
 def _(train, new):
-    return torch.stack([(o-sum(train)/5)*(2/(train-sum(train)/5).norm()) for o in new])
+    mean = sum(train)/len(train)
+    return torch.stack([(o-mean)*(len(train)-1)**0.5/(train-mean).norm() for o in new])
 
 # %% ../../nbs/checks/thermometer.ipynb #70c8300c
 def _pairs(*shape): return st.fixed_dictionaries(dict(preds=tensors(*shape), y=tensors(*shape)))
@@ -110,8 +112,10 @@ def _step(x, y, params, lr, scale=1., by_a=lambda x: x**2):
     return params - lr*torch.stack([(dl*by_a(x)).sum(), (dl*x).sum(), dl.sum()])
 
 # %% ../../nbs/checks/thermometer.ipynb #5cc91f27
+_readings = st.shared(st.sampled_from([4, 3]))
+
 ex = exercises.add("parabola_step", reference=_step,
-    inputs=dict(x=tensors(4), y=tensors(4), params=tensors(3), lr=st.sampled_from([0.5, 0.1])),
+    inputs=dict(x=tensors(_readings), y=tensors(_readings), params=tensors(3), lr=st.sampled_from([0.5, 0.1])),
     hints=["`dloss` gives the slope of the loss in each prediction. It stays as it was in the lesson.",
            "The predictions answer to a, w and b with `x**2`, `x` and 1. Multiply each by `dloss(...)` and add "
            "up over the readings.",
@@ -179,7 +183,9 @@ def _averages(g, keep):
     return weights@g/weights.sum(1, keepdims=True)
 
 # %% ../../nbs/checks/thermometer.ipynb #8cc7c101
-ex = exercises.add("adam_moves", reference=_moves, inputs=dict(grads=tensors(4, 2), lr=st.sampled_from([1., 0.1])),
+ex = exercises.add("adam_moves", reference=_moves, inputs=dict(
+    grads=tensors(st.sampled_from([4, 3]), 2) | tensors(4, 3, low=-2e-8, high=2e-8, step=1e-8),
+    lr=st.sampled_from([1., 0.1])),
     hints=["Begin with `m, s, moves = 0., 0., []`, and go through the rows: `for k, g in enumerate(grads, "
            "start=1)`.",
            "Update `m` and `s`, divide each by its correction into new names, and append the move; the "
@@ -308,3 +314,43 @@ ex.also(_drawn(lambda ax: ax.plot(_right, "o")),
         _drawn(lambda ax: ax.bar(range(55), _right)),
         _drawn(lambda ax: ax.ecdf(_right)),
         _drawn(lambda ax: ax.hist(_right, bins=55, density=True)))
+
+# %% ../../nbs/checks/thermometer.ipynb #9f0e8ae3
+def _slope_by_backward(preds, y):
+    preds = preds.clone().requires_grad_()
+    torch.nn.functional.l1_loss(preds, y).backward()
+    return preds.grad
+
+def _normalize_loop(train, new):
+    values = train.tolist()
+    mean = sum(values)/len(values)
+    std = (sum((o-mean)**2 for o in values)/(len(values)-1))**0.5
+    return torch.tensor([(o-mean)/std for o in new.tolist()])
+
+def _moves_lerp(grads, lr):
+    m, s, moves = torch.zeros_like(grads[0]), torch.zeros_like(grads[0]), torch.empty_like(grads)
+    for k, g in enumerate(grads):
+        m.lerp_(g, 0.1)
+        s.lerp_(g*g, 0.001)
+        moves[k] = -lr*(m/(1-0.9**(k+1)))/((s/(1-0.999**(k+1))).sqrt() + 1e-8)
+    return moves
+
+exercises.all["normalize"].also(
+    _normalize_loop,
+    lambda train, new: new.sub(train.mean()).div(train.var().sqrt()),
+    lambda train, new: (torch.cat([train, new])-train.mean())[len(train):]/train.std(),
+    lambda train, new: (new.double()-train.double().mean())/train.double().std(),
+    lambda train, new: (new-torch.std_mean(train)[1])/torch.std_mean(train)[0],
+    lambda train, new: new/train.std() - train.mean()/train.std())
+
+exercises.all["absolute_slope"].also(
+    _slope_by_backward,
+    lambda preds, y: torch.tensor([((p > t)-(p < t))/preds.numel() for p, t in zip(preds.flatten().tolist(),
+                                  y.flatten().tolist())]).view(preds.shape),
+    lambda preds, y: torch.sgn(preds-y).mul(1/preds.numel()),
+    lambda preds, y: (preds.double()-y).sign().div(preds.numel()),
+    lambda preds, y: ((preds-y)*1e6).clamp(-1, 1)/preds.numel())
+
+exercises.all["parabola_step"].also(
+    lambda x, y, params, lr: params - lr*torch.func.grad(lambda p: mse(_parabola(x, p), y))(params))
+exercises.all["adam_moves"].also(_moves_lerp);
