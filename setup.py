@@ -11,6 +11,8 @@ cfg.read(ROOT/"settings.ini", encoding="utf-8")
 cfg = cfg["DEFAULT"]
 name = cfg["lib_name"]
 lessons = f"{name}.lessons"
+extras = {extra: cfg[f"{extra}_requirements"].split() for extra in ("export", "serve")}
+dev = cfg["dev_requirements"].split()
 git_url, branch = cfg["git_url"], cfg["branch"]
 
 
@@ -35,6 +37,6 @@ setup(
     packages=[name, f"{name}.checks", lessons], package_dir={name: cfg["lib_path"], lessons: cfg["nbs_path"]},
     package_data={name: ["figures.js", "weights/*.safetensors"], lessons: ["*.ipynb", "*.json", "images/*.png"]},
     python_requires=f">={cfg['min_python']}",
-    install_requires=cfg["requirements"].split(), extras_require={"dev": cfg["dev_requirements"].split()},
+    install_requires=cfg["requirements"].split(), extras_require={**extras, "dev": sum(extras.values(), dev)},
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{name}={name}._modidx:d"]},
 )
