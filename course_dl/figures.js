@@ -5,6 +5,7 @@
 // ---- Numbers ----
 
 const sum = list => list.reduce((a, b) => a + b, 0);
+const mapped = (o, f) => Object.fromEntries(Object.entries(o).map(([key, value]) => [key, f(value, key)]));
 const mean = list => sum(list)/list.length;
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const snap = (v, grid) => +(Math.round(v/grid)*grid).toFixed(6);
@@ -24,17 +25,31 @@ export function lineGradient(points, [w, b]) {
   return [2*mean(points.map(([x, y]) => (w*x + b - y)*x)), 2*mean(points.map(([x, y]) => w*x + b - y))];
 }
 
-// The walk of SGD with momentum, as torch.optim.SGD takes it; one list of indices is one batch.
-export function walkLine(points, start, lr, momentum, batches) {
-  const walk = [start];
-  let speed = [0, 0];
-  for (const batch of batches) {
-    const at = walk.at(-1), slope = lineGradient(batch.map(i => points[i]), at);
-    speed = speed.map((v, k) => momentum*v + slope[k]);
-    walk.push(at.map((p, k) => p - lr*speed[k]));
-    if (!walk.at(-1).every(v => Math.abs(v) < 1e9)) break;
-  }
+// The walk of SGD, as torch.optim.SGD takes it: a [learning rate, momentum] for each step, and the slope of that step.
+export function sgd(at, rates, slopeOf) {
+  const walk = [at];
+  let speed = at.map(() => 0);
+  rates.every(([lr, momentum], k) => {
+    const slope = slopeOf(at, k);
+    speed = speed.map((v, i) => momentum*v + slope[i]);
+    at = at.map((p, i) => p - lr*speed[i]);
+    walk.push(at);
+    return at.every(v => Math.abs(v) < 1e9);
+  });
   return walk;
+}
+
+export function walkLine(points, start, lr, momentum, batches) {  // one list of indices is one batch
+  return sgd(start, batches.map(() => [lr, momentum]), (at, k) => lineGradient(batches[k].map(i => points[i]), at));
+}
+
+// One cycle, as the lesson's: learning rate and momentum of each step, along half a cosine up, then along one down.
+export function oneCycle(start, peak, warm, steps) {
+  const bent = (pos, from, middle, to) => {
+    const [done, a, b] = pos < warm ? [pos/warm, from, middle] : [(pos-warm)/(1-warm), middle, to];
+    return a + (b-a)*(1 - Math.cos(Math.PI*done))/2;
+  };
+  return Array.from({length: steps}, (_, k) => [bent(k/steps, start, peak, peak/1e5), bent(k/steps, 0.95, 0.85, 0.95)]);
 }
 
 // Where the loss is lowest, and its two curvatures with their directions: the soft one, then the stiff one.
@@ -68,6 +83,7 @@ function shuffled(n, random) {
 
 // A drawing is a list of strokes, a stroke a list of points [x, y] in pixels of an image of 28 by 28.
 export const pen = 1;  // where ink is full, in pixels from the middle of a stroke; half a pixel further there is half
+export const brush = 2;  // the same on garments
 
 function distance(x, y, [ax, ay], [bx, by]) {
   const dx = bx-ax, dy = by-ay, length = dx*dx + dy*dy;
@@ -75,16 +91,16 @@ function distance(x, y, [ax, ay], [bx, by]) {
   return Math.hypot(x - ax - t*dx, y - ay - t*dy);
 }
 
-export function rasterize(strokes) {
+export function rasterize(strokes, size = pen) {
   const image = new Float64Array(784);
   for (const stroke of strokes) {
     stroke.forEach((b, i) => {
-      const a = stroke[Math.max(i-1, 0)], reach = pen + 1;
+      const a = stroke[Math.max(i-1, 0)], reach = size + 1;
       const [left, right] = [Math.min(a[0], b[0]) - reach, Math.max(a[0], b[0]) + reach];
       const [top, bottom] = [Math.min(a[1], b[1]) - reach, Math.max(a[1], b[1]) + reach];
       for (let r = Math.max(Math.floor(top), 0); r < Math.min(bottom, 28); r++) {
         for (let c = Math.max(Math.floor(left), 0); c < Math.min(right, 28); c++) {
-          const ink = clamp(pen + 1 - distance(c+0.5, r+0.5, a, b), 0, 1);
+          const ink = clamp(reach - distance(c+0.5, r+0.5, a, b), 0, 1);
           image[28*r+c] = Math.max(image[28*r+c], ink);
         }
       }
@@ -111,13 +127,15 @@ export function center(strokes) {
 export function readWeights(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = Number(view.getBigUint64(0, true)), text = new Uint8Array(bytes.buffer, bytes.byteOffset + 8, size);
-  const {__metadata__, ...header} = JSON.parse(new TextDecoder().decode(text));
-  const read = {F32: at => view.getFloat32(at, true), F16: at => half(view.getUint16(at, true))};
-  return Object.fromEntries(Object.entries(header).map(([name, {dtype, shape, data_offsets: [from, to]}]) => {
+  const {__metadata__: about, ...header} = JSON.parse(new TextDecoder().decode(text));
+  const read = {F32: at => view.getFloat32(at, true), F16: at => half(view.getUint16(at, true)),
+                U8: at => view.getUint8(at)};
+  const found = about?.network ? {network: JSON.parse(about.network)} : {};
+  return Object.assign(found, mapped(header, ({dtype, shape, data_offsets: [from, to]}) => {
     const values = new Float32Array(shape.reduce((a, b) => a*b, 1)), width = (to-from)/values.length;
     const number = read[dtype];
     for (let i = 0; i < values.length; i++) values[i] = number(8 + size + from + i*width);
-    return [name, {shape, values}];
+    return {shape, values};
   }));
 }
 
@@ -127,18 +145,88 @@ function half(bits) {
   return exponent === 31 ? (part ? NaN : sign*Infinity) : sign*(1 + part/1024)*2**(exponent-15);
 }
 
+// A network is a list of layers {kind, …}, with weights under their names; what flows is {shape, values}.
+const layerKinds = {
+  linear({values: x}, {name}, weights) {
+    const {shape: [rows, columns], values} = weights[`${name}.weight`];
+    const out = Float64Array.from(weights[`${name}.bias`].values), inked = Array.from(x.keys()).filter(c => x[c]);
+    for (let r = 0; r < rows; r++) for (const c of inked) out[r] += values[r*columns+c]*x[c];
+    return {shape: [rows], values: out};
+  },
+  conv({shape: [n, height, width], values: x}, {name, stride = 1, padding = 0}, weights) {
+    const {shape: [maps, , k, l], values} = weights[`${name}.weight`], bias = weights[`${name}.bias`]?.values ?? [];
+    const [rows, columns] = [height-k, width-l].map(v => Math.floor((v + 2*padding)/stride) + 1);
+    const out = new Float64Array(maps*rows*columns).map((_, i) => bias[Math.floor(i/rows/columns)] ?? 0);
+    values.forEach((weight, at) => {
+      const [map, from, dy, dx] = [at/(n*k*l), at/(k*l)%n, at/l%k, at%l].map(Math.floor);
+      for (let r = 0; r < rows; r++) {
+        const y = r*stride + dy - padding;
+        if (y < 0 || y >= height) continue;
+        for (let c = 0; c < columns; c++) {
+          const right = c*stride + dx - padding;
+          if (right >= 0 && right < width) out[(map*rows+r)*columns+c] += weight*x[(from*height+y)*width+right];
+        }
+      }
+    });
+    return {shape: [maps, rows, columns], values: out};
+  },
+  relu: ({shape, values}) => ({shape, values: values.map(v => Math.max(v, 0))}),
+  maxpool({shape: [maps, height, width], values: x}, {size, stride}) {
+    const [rows, columns] = [height, width].map(v => Math.floor((v-size)/stride) + 1);
+    const out = new Float64Array(maps*rows*columns).fill(-Infinity);
+    out.forEach((_, i) => {
+      const corner = (Math.floor(i/columns/rows)*height + Math.floor(i/columns)%rows*stride)*width + i%columns*stride;
+      for (let d = 0; d < size*size; d++) out[i] = Math.max(out[i], x[corner + Math.floor(d/size)*width + d%size]);
+    });
+    return {shape: [maps, rows, columns], values: out};
+  },
+  mean({shape: [maps], values: x}) {
+    const area = x.length/maps;
+    return {shape: [maps, 1, 1], values: Array.from({length: maps}, (_, i) => mean(x.slice(i*area, (i+1)*area)))};
+  },
+  flatten: ({values}) => ({shape: [values.length], values}),
+  shortcut(x, {layers}, weights) {
+    const {shape, values} = runLayers(layers, weights, x).at(-1);
+    return layerKinds.relu({shape, values: values.map((v, i) => v + x.values[i])});
+  },
+};
+
+// What each layer makes; the logits come last.
+export function runLayers(layers, weights, x) {
+  return layers.map(layer => x = layerKinds[layer.kind](x, layer, weights));
+}
+
+// For one image all that follows "flatten" is one linear function: what each place adds to a logit, all maps together.
+export function shares(layers, weights, outputs, label) {
+  const first = layers.findIndex(layer => layer.kind === "flatten"), {shape: [n, ...size], values} = outputs[first-1];
+  let slope = Array.from(outputs.at(-1).values, (_, i) => +(i === label));
+  for (let k = layers.length-1; k > first; k--) {
+    if (layers[k].kind === "relu") slope = slope.map((v, i) => outputs[k-1].values[i] > 0 ? v : 0);
+    else {
+      const {shape: [, columns], values: weight} = weights[`${layers[k].name}.weight`];
+      slope = Array.from({length: columns}, (_, c) => sum(slope.map((v, r) => v*weight[r*columns+c])));
+    }
+  }
+  const area = values.length/n, parts = slope.map((v, i) => v*values[i]);
+  return {shape: size, values: Array.from({length: area}, (_, at) => sum(parts.filter((_, i) => i%area === at)))};
+}
+
 // Linear layers "NAME.0.weight", "NAME.2.weight", …, with ReLU between them.
 export function forward(weights, name, x) {
-  const layers = Object.keys(weights).filter(key => key.startsWith(name + ".") && key.endsWith(".weight"));
-  layers.sort((a, b) => parseInt(a.split(".")[1]) - parseInt(b.split(".")[1]));
-  layers.forEach((key, k) => {
-    const {shape: [rows, columns], values} = weights[key];
-    const out = Array.from(weights[key.replace("weight", "bias")].values);
-    const inked = Array.from(x.keys()).filter(c => x[c]);
-    for (let r = 0; r < rows; r++) for (const c of inked) out[r] += values[r*columns+c]*x[c];
-    x = k < layers.length-1 ? out.map(v => Math.max(v, 0)) : out;
+  const parts = Object.keys(weights).filter(key => key.startsWith(name + ".") && key.endsWith(".weight")).sort();
+  const layers = parts.flatMap(key => [{kind: "linear", name: key.slice(0, -7)}, {kind: "relu"}]).slice(0, -1);
+  return runLayers(layers, weights, {shape: [x.length], values: x}).at(-1).values;
+}
+
+// A garment of `images`, 784 bytes each: erased and drawn on, stroke after stroke, then mirrored, then moved.
+export function wear(images, {garment, strokes, inks, shift, mirror}) {
+  const image = Float64Array.from({length: 784}, (_, i) => garment < 0 ? 0 : images[784*garment+i]/255);
+  strokes.forEach((stroke, k) => rasterize([stroke], brush).forEach(
+    (v, i) => { image[i] += v*((inks[k] ?? 0) - image[i]); }));
+  return image.map((_, i) => {
+    const [x, y] = [i%28 - shift[0], Math.floor(i/28) - shift[1]];
+    return x >= 0 && x < 28 && y >= 0 && y < 28 ? image[28*y + (mirror ? 27-x : x)] : 0;
   });
-  return x;
 }
 
 export function l1(image, values) { return sum(image.map((v, i) => Math.abs(v - values[i])))/image.length; }
@@ -188,15 +276,15 @@ export function adam(net, slope, lr, memory) {
 
 const colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"];  // of the course's plots
 const look = `
-.cdl { container-type: inline-size; color: var(--jp-content-font-color1, var(--vscode-foreground, inherit));
+.cdl { container-type: inline-size; --edge: 1px solid color-mix(in srgb, currentColor 45%, transparent);
+  color: var(--jp-content-font-color1, var(--vscode-foreground, inherit));
   font: 15px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
-.cdl .panels, .cdl .controls { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; }
+.cdl :is(.panels, .controls) { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; }
 .cdl .panels { align-items: flex-start; }
 .cdl .panel { flex: 1 1 0; max-width: 400px; min-width: 0; }
 @container (max-width: 640px) { .cdl .panel { flex: 0 0 min(100%, 340px); } .cdl .say { min-height: 7em; } }
 .cdl svg { display: block; width: 100%; overflow: hidden; user-select: none; -webkit-user-select: none; }
 .cdl svg text { fill: currentColor; font-size: 12px; }
-.cdl svg text.halo { paint-order: stroke; stroke: var(--cdl-ground, transparent); stroke-width: 3px; }
 .cdl .frame { fill: none; stroke: currentColor; opacity: .6; }
 .cdl .grid { stroke: currentColor; opacity: .13; }
 .cdl .faint { stroke: currentColor; opacity: .4; fill: none; }
@@ -207,10 +295,10 @@ const look = `
 .cdl .controls { margin: .4rem 0; }
 .cdl label { display: inline-flex; gap: .4rem; align-items: center; margin: 0; }
 .cdl input[type=range] { width: 9rem; accent-color: ${colors[0]}; }
-.cdl input, .cdl select, .cdl button, .cdl textarea { font: inherit; margin: 0; }
+.cdl :is(input, select, button, textarea) { font: inherit; margin: 0; }
 .cdl button, .cdl select { min-height: 30px; padding: .1rem .7rem; color: inherit; border-radius: 4px; cursor: pointer;
   background: color-mix(in srgb, currentColor 7%, transparent);
-  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }
+  border: var(--edge); }
 .cdl option { color: #000; background: #fff; }
 .cdl button:hover { background: color-mix(in srgb, currentColor 16%, transparent); }
 .cdl :is(button, select, input, textarea, canvas, summary):focus-visible { outline: 2px solid ${colors[0]};
@@ -218,15 +306,19 @@ const look = `
 .cdl .number { font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .cdl .say { margin: .2rem 0 0; min-height: 4.2em; max-width: 52rem; font-variant-numeric: tabular-nums; }
 .cdl canvas { display: block; width: 100%; image-rendering: pixelated; background: #fff; border-radius: 3px;
-  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); box-sizing: border-box; }
+  border: var(--edge); box-sizing: border-box; }
 .cdl canvas.pad { cursor: crosshair; touch-action: none; }
 .cdl .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: 13px; line-height: 1.3; }
+.cdl .maps { display: grid; gap: .3rem; font-size: 13px; line-height: 1.3; }
+.cdl .row { display: flex; gap: 3px; }
+.cdl .row > canvas { flex: 1 1 0; min-width: 0; }
+.cdl .row > div { flex: 0 0 35%; }
 .cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; font-variant-numeric: tabular-nums; }
 .cdl :is(th, td) { text-align: left; padding: .2rem .4rem .2rem 0; font-weight: 400; background: none; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .cdl td:last-child { font-weight: 700; }
 .cdl textarea { width: 100%; box-sizing: border-box; color: inherit; background: transparent;
-  border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }`;
+  border: var(--edge); }`;
 
 const fill = (node, attributes, parts) => {
   for (const [name, value] of Object.entries(attributes)) {
@@ -266,6 +358,9 @@ function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
   };
   self.path = points => points.map(([px, py], i) => `${i ? "L" : "M"}${self.X(px).toFixed(1)} ${self.Y(py).toFixed(1)}`)
     .join("");
+  self.dot = ([px, py], r) => s("circle", {cx: self.X(px), cy: self.Y(py), r, fill: colors[1]});
+  self.line = (points, color, width = 2) => s("path", {d: self.path(points), fill: "none", stroke: color,
+                                                       "stroke-width": width});
   self.axes = () => {
     const marks = logY ? logTicks(self.y) : ticks[1] ? niceTicks(self.y, ticks[1]) : [];
     back.replaceChildren(
@@ -277,7 +372,7 @@ function plot({x, y, xlabel, ylabel, label, logY = false, ticks = [5, 5]}) {
         s("text", {x: 41, y: self.Y(v) + 4, "text-anchor": "end"}, tickText(v))]),
       s("path", {class: "frame", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}`}),
       s("text", {x: 196, y: 293, "text-anchor": "middle"}, xlabel),
-      s("text", {transform: "translate(11 134) rotate(-90)", "text-anchor": "middle"}, ylabel));
+      s("text", {transform: "translate(10 134) rotate(-90)", "text-anchor": "middle"}, ylabel));
   };
   self.axes();
   return self;
@@ -296,8 +391,8 @@ function logTicks([low, high]) {
   return found;
 }
 
-const tickText = v => (Math.abs(v) >= 1e4 ? v.toExponential(0).replace("e+", "e") : String(+v.toPrecision(6)))
-  .replace("-", "−");
+const tickText = v => (Math.abs(v) >= 1e4 || v > 0 && v < 0.01 ? v.toExponential(0).replace("e+", "e") :
+  String(+v.toPrecision(6))).replace("-", "−");
 
 // A knob on a plot, for mouse, touch and keys; to a screen reader a slider.
 function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy", size = 7, square = false}) {
@@ -307,10 +402,11 @@ function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy
     s("rect", {...mark, x: -size, y: -size, width: 2*size, height: 2*size}) : s("circle", {...mark, r: size}));
   const [first] = keys, [low, high] = space[first];
   let offset = null, last = null;
+  const go = values => move(values.map((v, k) => clamp(snap(v, grid[k]), ...[space.x, space.y][k])));
   const follow = event => {
     if (!offset || (event.clientX === last.clientX && event.clientY === last.clientY)) return;
     last = event;
-    move(space.at(event).map((v, k) => snap(v + offset[k], grid[k])));
+    go(space.at(event).map((v, k) => v + offset[k]));
   };
   knob.addEventListener("pointerdown", event => {
     const from = space.at(event), here = at();
@@ -330,64 +426,70 @@ function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy
                       PageUp: [10, 0], PageDown: [-10, 0]}[event.key] ?? [0, 0];
     const along = keys === "x" ? [dx+dy, 0] : keys === "y" ? [0, dx+dy] : [dx, dy];
     if (!along.some(Boolean)) return;
-    move(along.map((d, k) => snap(here[k] + step*d*grid[k], grid[k])));
+    go(along.map((d, k) => here[k] + step*d*grid[k]));
     event.preventDefault();
   });
   space.front.append(knob);
   return {knob, draw() {
-    const [px, py] = at(), inside = space.X(px) >= space.box.left - 1 && space.X(px) <= space.box.right + 1
-      && space.Y(py) >= space.box.top - 1 && space.Y(py) <= space.box.bottom + 1;
-    const x = clamp(space.X(px), space.box.left, space.box.right);
-    const y = clamp(space.Y(py), space.box.top, space.box.bottom);
-    knob.setAttribute("transform", `translate(${x} ${y})`);
-    knob.setAttribute("opacity", inside ? 1 : 0.45);
-    const now = first === "x" ? px : py;
-    knob.setAttribute("aria-valuemin", Math.min(low, now));
-    knob.setAttribute("aria-valuemax", Math.max(high, now));
-    knob.setAttribute("aria-valuenow", now);
-    knob.setAttribute("aria-valuetext", say());
+    const here = at(), now = here[first === "x" ? 0 : 1], {box} = space;
+    const [px, py] = [space.X(here[0]), space.Y(here[1])];
+    const x = clamp(px, box.left, box.right), y = clamp(py, box.top, box.bottom);
+    fill(knob, {transform: `translate(${x} ${y})`, opacity: Math.hypot(x-px, y-py) < 1.5 ? 1 : 0.45,
+      "aria-valuemin": Math.min(low, now), "aria-valuemax": Math.max(high, now), "aria-valuenow": now,
+      "aria-valuetext": say()}, []);
   }};
 }
 
-function slider(name, {min, max, step, text, oninput}) {
-  const input = h("input", {type: "range", min, max, step, oninput: () => oninput(+input.value)});
+// Controls of a part of the state; each is drawn again with every state.
+function slider(desk, name, key, {min, max, step, text, get = () => desk.state[key], put = v => ({[key]: v})}) {
+  const input = h("input", {type: "range", min, max, step, oninput: () => desk.move(put(+input.value))});
   const number = h("span", {class: "number"});
-  return {node: h("label", {}, name, input, number), draw(value) {
-    input.value = value;
-    number.textContent = text(value);
-    input.setAttribute("aria-valuetext", text(value));
-  }};
+  desk.controls.push(() => {
+    input.value = get();
+    number.textContent = text(get());
+    input.setAttribute("aria-valuetext", text(get()));
+  });
+  return h("label", {}, name, input, number);
 }
 
-function choice(name, options, onchange) {
-  const select = h("select", {onchange: () => onchange(select.value)},
-    ...Object.entries(options).map(([value, text]) => h("option", {value}, text)));
-  return {node: h("label", {}, name, select), draw(value) { select.value = value; }};
+function choice(desk, name, key, options, more = {}) {  // without a key it only chooses
+  const select = h("select", {onchange: () => {
+    if (key) desk.move({...more, [key]: desk.state[key].toFixed ? +select.value : select.value});
+  }}, ...Object.entries(options).map(([value, text]) => h("option", {value}, text.name ?? text)));
+  if (key) desk.controls.push(() => { select.value = desk.state[key]; });
+  return h("label", {}, name, select);
+}
+
+function tick(desk, name, key) {
+  const box = h("input", {type: "checkbox", onchange: () => desk.move({[key]: box.checked})});
+  desk.controls.push(() => { box.checked = desk.state[key]; });
+  return h("label", {}, box, name);
 }
 
 const button = (text, onclick) => h("button", {type: "button", onclick}, text);
 
-// Ellipses of equal loss around the best line, each level `ratio` times as far up as the one before.
-function contours(space, {best, curvatures, angle}, levels) {
+// The map of all lines: ellipses of equal loss around a star (light is low), and a walk.
+function drawMap(space, {best, curvatures, angle}, levels, walk) {
   const turn = [[-Math.sin(angle), Math.cos(angle)], [Math.cos(angle), Math.sin(angle)]];  // soft, then stiff
-  return levels.map(level => {
+  const rings = levels.map(level => {
     const ring = Array.from({length: 121}, (_, i) => {
       const t = i*Math.PI/60, reach = curvatures.map((k, j) => Math.sqrt(2*level/k)*(j ? Math.sin(t) : Math.cos(t)));
       return [0, 1].map(k => best[k] + reach[0]*turn[0][k] + reach[1]*turn[1][k]);
     });
-    return s("path", {d: space.path(ring) + "Z", fill: colors[0], "fill-opacity": 0.07, stroke: colors[0],
-                      "stroke-opacity": 0.45});
+    return s("path", {d: space.path(ring) + "ZM-9 -9V309H369V-9Z", fill: colors[0], "fill-opacity": 0.07,
+                      "fill-rule": "evenodd", stroke: colors[0], "stroke-opacity": 0.45});
   });
-}
-
-const star = (x, y) => s("path", {transform: `translate(${x} ${y})`, fill: colors[2],
-  d: Array.from({length: 10}, (_, i) => {
+  const star = Array.from({length: 10}, (_, i) => {
     const r = i%2 ? 3.2 : 8, t = i*Math.PI/5;
     return `${i ? "L" : "M"}${(r*Math.sin(t)).toFixed(1)} ${(-r*Math.cos(t)).toFixed(1)}`;
-  }).join("") + "Z"});
+  });
+  space.layer.replaceChildren(...rings, s("path", {d: star.join("") + "Z", fill: colors[2],
+    transform: `translate(${space.X(best[0])} ${space.Y(best[1])})`}), space.line(walk, colors[1], 1.5),
+    ...walk.slice(0, -1).map(at => space.dot(at, 2.2)));
+}
 
-function paint(canvas, values, color) {  // values 28 by 28; `color` writes red, green, blue and opacity
-  const context = canvas.getContext("2d"), picture = context.createImageData(28, 28);
+function paint(canvas, values, color) {  // `color` writes red, green, blue and opacity
+  const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height);
   values.forEach((v, i) => color(v, picture.data, 4*i));
   context.putImageData(picture, 0, 0);
 }
@@ -406,7 +508,7 @@ const signedColor = (v, out, at) => {  // red speaks for, blue against
 // What a figure works with: its state, where to draw, and a clock that stops when told or when motion is unwelcome.
 class Desk {
   constructor(model, root) {
-    Object.assign(this, {model, root, timer: null});
+    Object.assign(this, {model, root, timer: null, controls: []});
     this.say = h("p", {class: "say", "aria-live": "polite"});
   }
   get state() { return this.model.get("state"); }
@@ -426,6 +528,14 @@ class Desk {
     const next = () => { this.timer = step() ? setTimeout(next, pause) : null; };
     next();
   }
+  roll(found, skip, pause) {  // down a map, along the steps that were found
+    let k = 0;
+    this.play(() => {
+      k = Math.min(k + (k < 20 ? 1 : skip), found.length-1);
+      this.put({walk: found.slice(0, k+1), w: found[k][0], b: found[k][1]});
+      return k+1 < found.length;
+    }, pause);
+  }
 }
 
 // ---- Figures ----
@@ -444,15 +554,12 @@ function oneKnob(desk) {
   const ball = handle(left, {
     name: "The knob a", keys: "x", grid: [0.05, 1],
     at: () => [desk.state.a, curves[desk.state.curve].loss(desk.state.a)],
-    move: ([a]) => desk.move({a: clamp(a, -1, 6.2), trail: []}),
+    move: ([a]) => desk.move({a, trail: []}),
     say: () => `a ${fixed(desk.state.a)}, loss ${digits(curves[desk.state.curve].loss(desk.state.a))}`});
-  const curve = choice("Loss", Object.fromEntries(Object.entries(curves).map(([key, o]) => [key, o.name])),
-    value => desk.move({curve: value, trail: []}));
-  const rate = slider("Learning rate", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v),
-    oninput: lr => desk.move({lr})});
-  desk.show([left.svg, right.svg], [rate.node, button("Step", () => { desk.stop(); step(); }),
+  const rate = slider(desk, "Learning rate", "lr", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v)});
+  desk.show([left.svg, right.svg], [rate, button("Step", () => { desk.stop(); step(); }),
     button("20 steps", () => { again(); desk.play(step, 110); }),
-    button("Start again", again), curve.node]);
+    button("Start again", again), choice(desk, "Loss", "curve", curves, {trail: []})]);
   return () => {
     const {curve: name, a, lr, trail} = desk.state, {loss, slope, log} = curves[name], next = oneStep(name, a, lr);
     Object.assign(right, {y: log});
@@ -461,8 +568,7 @@ function oneKnob(desk) {
     const reach = 1.6/Math.hypot(1, slope(a)*7.2/33), ends = [a-reach, a+reach].map(v => [v, loss(a) + slope(a)*(v-a)]);
     const [from, to] = [left.X(clamp(a, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
     left.layer.replaceChildren(
-      s("path", {d: left.path(line), fill: "none", stroke: colors[0], "stroke-width": 2}),
-      s("path", {d: left.path(ends), stroke: colors[1], "stroke-width": 2}),
+      left.line(line, colors[0]), left.line(ends, colors[1]),
       ...trail.map(v => s("circle", {cx: left.X(v), cy: left.Y(loss(v)), r: 4, fill: colors[1], opacity: 0.45})),
       s("path", {class: "faint", "stroke-dasharray": "3 3",
                  d: `M${from} ${left.Y(loss(a))}V250M${to} ${left.Y(loss(next))}V250`}),
@@ -471,11 +577,9 @@ function oneKnob(desk) {
       s("circle", {cx: left.X(next), cy: left.Y(loss(next)), r: 6, fill: "none", stroke: colors[1],
                    "stroke-width": 2}));
     const shown = seen.map((v, i) => [i, clamp(loss(v), log[0], log[1])]);
-    right.layer.replaceChildren(s("path", {d: right.path(shown), fill: "none", stroke: colors[1], "stroke-width": 1.6}),
-      ...shown.map(([i, v]) => s("circle", {cx: right.X(i), cy: right.Y(v), r: 3.5, fill: colors[1]})));
+    right.layer.replaceChildren(right.line(shown, colors[1], 1.6),
+      ...shown.map(xy => right.dot(xy, 3.5)));
     ball.draw();
-    curve.draw(name);
-    rate.draw(lr);
     const change = -lr*slope(a), gone = Math.abs(a-2.6) > 3.6 ? " The knob has left the picture." : "";
     let more = "";
     if (name === "bowl") {
@@ -499,8 +603,7 @@ function lineMap(desk) {
   const place = (w, b) => desk.move({w: snap(clamp(w, -2.5, 3.5), 1e-4), b: snap(clamp(b, -3.6, 1.4), 1e-4), walk: []});
   const dots = desk.state.points.map((_, i) => handle(plane, {
     name: `Point ${i+1}`, grid: [0.02, 0.05], color: colors[0], size: 5, at: () => desk.state.points[i] ?? [0, 0],
-    move: ([x, y]) => desk.move({walk: [],
-      points: desk.state.points.map((p, k) => k === i ? [clamp(x, 0, 1), clamp(y, -3.2, 0.8)] : p)}),
+    move: xy => desk.move({walk: [], points: desk.state.points.map((p, k) => k === i ? xy : p)}),
     say: () => `x ${fixed(desk.state.points[i][0])}, y ${fixed(desk.state.points[i][1])}`}));
   const ends = [0, 1].map(end => handle(plane, {
     name: `${end ? "Right" : "Left"} end of the line`, keys: "y", grid: [1, 0.05], size: 6,
@@ -508,10 +611,9 @@ function lineMap(desk) {
     move: ([, y]) => end ? place(y - desk.state.b, desk.state.b) : place(desk.state.b + desk.state.w - y, y)}));
   const ball = handle(map, {name: "The line, as a place on the map", grid: [0.05, 0.05], say: words,
     at: () => [desk.state.w, desk.state.b], move: ([w, b]) => place(w, b)});
-  const rate = slider("Learning rate", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v),
-    oninput: lr => desk.move({lr})});
-  const method = choice("Steps by", {all: "all points", momentum: "all points, with momentum 0.9",
-    batches: "batches of 2 points"}, value => desk.move({method: value}));
+  const rate = slider(desk, "Learning rate", "lr", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v)});
+  const method = choice(desk, "Steps by", "method", {all: "all points", momentum: "all points, with momentum 0.9",
+    batches: "batches of 2 points"});
   const release = () => {
     const {points, w, b, lr, method: how, walk} = desk.state, all = [...points.keys()], random = dice(1), batches = [];
     while (batches.length < 100) {
@@ -520,14 +622,9 @@ function lineMap(desk) {
       else for (let i = 0; i < order.length; i += 2) batches.push(order.slice(i, i+2));
     }
     const found = walkLine(points, walk[0] ?? [w, b], lr, how === "momentum" ? 0.9 : 0, batches.slice(0, 100));
-    let k = 0;
-    desk.play(() => {
-      k += 1;
-      desk.put({walk: found.slice(0, k+1), w: found[k][0], b: found[k][1]});
-      return k+1 < found.length;
-    }, 45);
+    desk.roll(found, 1, 45);
   };
-  desk.show([plane.svg, map.svg], [rate.node, method.node, button("Release", release), button("Put back", () => {
+  desk.show([plane.svg, map.svg], [rate, method, button("Release", release), button("Put back", () => {
     const [w, b] = desk.state.walk[0] ?? [1, -0.5];
     place(w, b);
   })]);
@@ -535,16 +632,10 @@ function lineMap(desk) {
     const {w, b, points, lr, method: how, walk} = desk.state, shape = bowl(points), loss = lineLoss(points, [w, b]);
     plane.layer.replaceChildren(
       ...points.map(([x, y]) => s("path", {d: plane.path([[x, y], [x, w*x + b]]), stroke: colors[1], opacity: 0.55})),
-      s("path", {d: plane.path([[0, b], [1, w+b]]), stroke: colors[1], "stroke-width": 2}));
+      plane.line([[0, b], [1, w+b]], colors[1]));
     const low = Math.max(shape.low, 0.01);
-    map.layer.replaceChildren(
-      ...contours(map, shape, Array.from({length: 13}, (_, i) => low*2**(i-3)).reverse()),
-      star(map.X(shape.best[0]), map.Y(shape.best[1])),
-      s("path", {d: map.path(walk), fill: "none", stroke: colors[1], "stroke-width": 1.5}),
-      ...walk.slice(0, -1).map(p => s("circle", {cx: map.X(p[0]), cy: map.Y(p[1]), r: 2.2, fill: colors[1]})));
+    drawMap(map, shape, Array.from({length: 13}, (_, i) => low*2**(i-3)), walk);
     for (const o of [...dots, ...ends, ball]) o.draw();
-    rate.draw(lr);
-    method.draw(how);
     const limit = 2/shape.curvatures[1], fast = lr > limit && how !== "momentum";
     desk.say.textContent = `Slope ${digits(w)}, offset ${digits(b)}: the mean squared error is ${digits(loss)}, `
       + `at the star ${fixed(shape.low, 3)}. ` + (walk.length > 1 ? `${walk.length-1} steps. ` : "")
@@ -574,24 +665,18 @@ function twoScales(desk) {
   const rateOf = ({inputs, part}) => part*2/shapes[inputs].curvatures[1];
   const grid = [1, 1];
   const ball = handle(map, {name: "The ball", grid, at: () => [desk.state.w, desk.state.b],
-    move: ([w, b]) => desk.move({w: clamp(w, ...map.x), b: clamp(b, ...map.y), walk: []}),
+    move: ([w, b]) => desk.move({w, b, walk: []}),
     say: () => `w ${fixed(desk.state.w)}, b ${fixed(desk.state.b)}, loss `
       + digits(lineLoss(points[desk.state.inputs], [desk.state.w, desk.state.b]))});
-  const inputs = choice("Readings", Object.fromEntries(Object.entries(scales).map(([key, o]) => [key, o.name])),
-    value => desk.move({inputs: value, w: 1, b: 0, walk: []}));
-  const part = slider("Learning rate, of the limit", {min: 0.02, max: 1.1, step: 0.02,
-    text: v => `${Math.round(100*v)} %`, oninput: value => desk.move({part: value})});
+  const inputs = choice(desk, "Readings", "inputs", scales, {w: 1, b: 0, walk: []});
+  const part = slider(desk, "Learning rate, of the limit", "part", {min: 0.02, max: 1.1, step: 0.02,
+    text: v => `${Math.round(100*v)} %`});
   const release = () => {
     const {inputs: key, w, b, walk} = desk.state, all = [...readings.keys()];
     const found = walkLine(points[key], walk[0] ?? [w, b], rateOf(desk.state), 0, Array(200).fill(all));
-    let k = 0;
-    desk.play(() => {
-      k = Math.min(k < 20 ? k+1 : k+4, found.length-1);
-      desk.put({walk: found.slice(0, k+1), w: found[k][0], b: found[k][1]});
-      return k+1 < found.length;
-    }, 60);
+    desk.roll(found, 4, 60);
   };
-  desk.show([map.svg, bars.svg], [inputs.node, part.node, button("Release", release),
+  desk.show([map.svg, bars.svg], [inputs, part, button("Release", release),
     button("Put back", () => desk.move({w: 1, b: 0, walk: []}))]);
   return () => {
     const {inputs: key, part: share, w, b, walk} = desk.state, scale = scales[key], shape = shapes[key];
@@ -601,11 +686,7 @@ function twoScales(desk) {
       map.axes();
     }
     const lr = rateOf(desk.state), factors = shape.curvatures.map(k => 1 - k*lr), loss = lineLoss(points[key], [w, b]);
-    map.layer.replaceChildren(
-      ...contours(map, shape, Array.from({length: 12}, (_, i) => 0.5*3**i).reverse()),
-      star(map.X(shape.best[0]), map.Y(shape.best[1])),
-      s("path", {d: map.path(walk), fill: "none", stroke: colors[1], "stroke-width": 1.5}),
-      ...walk.slice(0, -1).map(p => s("circle", {cx: map.X(p[0]), cy: map.Y(p[1]), r: 2.2, fill: colors[1]})));
+    drawMap(map, shape, Array.from({length: 12}, (_, i) => 0.5*3**i), walk);
     bars.layer.replaceChildren(
       s("rect", {x: bars.X(-1), y: 10, width: bars.X(1)-bars.X(-1), height: 248, fill: colors[2], opacity: 0.13}),
       s("path", {class: "grid", d: `M${bars.X(0)} 10V258`}),
@@ -617,8 +698,6 @@ function twoScales(desk) {
             + `factor ${factor.toFixed(Math.abs(1-Math.abs(factor)) < 0.005 ? 5 : 2).replace("-", "−")}`)];
       }));
     ball.draw();
-    inputs.draw(key);
-    part.draw(share);
     const steps = Math.log(0.5)/Math.log(Math.abs(factors[0])), slow = Math.abs(factors[0]) < 1 ?
       steps < 1.5 ? "one step or less" : `${fixed(steps, 0)} steps` : "no number of steps";
     desk.say.textContent = `Learning rate ${lr.toPrecision(3)}. w ${digits(w)}, b ${digits(b)}: loss ${digits(loss)}, `
@@ -653,9 +732,8 @@ function movePoints(desk) {
     dots = points.map((point, i) => handle(plane, {
       name: `Point ${i+1}, class ${point[2]}`, grid: [0.1, 0.1], color: colors[point[2]], size: 5,
       square: point[2] === 1, at: () => desk.state.points[i],
-      move: ([x, y]) => setPoints(desk.state.points.map(
-        (p, k) => k === i ? [clamp(x, -5, 5), clamp(y, -5, 5), p[2]] : p)),
-      say: () => `${fixed(desk.state.points[i][0], 1)}, ${fixed(desk.state.points[i][1], 1)}`}));
+      move: xy => setPoints(desk.state.points.map((p, k) => k === i ? [...xy, p[2]] : p)),
+      say: () => desk.state.points[i].slice(0, 2).map(v => fixed(v, 1)).join(", ")}));
     dots.forEach(({knob}, i) => {
       const take = () => setPoints(desk.state.points.filter((_, k) => k !== i));
       knob.addEventListener("keydown", event => { if (["Delete", "Backspace"].includes(event.key)) take(); });
@@ -663,16 +741,16 @@ function movePoints(desk) {
     });
     dots.kept = kept;
   };
-  const label = choice("A click", {0: "adds ● of class 0", 1: "adds ■ of class 1", away: "takes a point away",
-    off: "does nothing"}, () => {});
-  const chosen = label.node.querySelector("select"), add = (x, y) => setPoints(
+  const label = choice(desk, "A click", null, {0: "adds ● of class 0", 1: "adds ■ of class 1",
+    away: "takes a point away", off: "does nothing"});
+  const chosen = label.querySelector("select"), add = (x, y) => setPoints(
     [...desk.state.points, [snap(clamp(x, -5, 5), 0.1), snap(clamp(y, -5, 5), 0.1), +chosen.value]]);
   plane.svg.addEventListener("pointerdown", event => {
     const [x, y] = plane.at(event);
     if (chosen.value in [0, 1] && Math.abs(x) <= 5 && Math.abs(y) <= 5) add(x, y);
   });
-  const units = slider("Hidden units", {min: 0, max: 8, step: 1, text: String,
-    oninput: hidden => desk.move({hidden, ...restart})});
+  const units = slider(desk, "Hidden units", "hidden", {min: 0, max: 8, step: 1, text: String,
+    put: hidden => ({hidden, ...restart})});
   const train = () => {
     const {hidden, points} = desk.state, memory = {};
     let net = netOf(desk.state), losses = [], step = 0;
@@ -692,11 +770,11 @@ function movePoints(desk) {
       p => p.length === 3 && p.every(Number.isFinite) && p[2] in [0, 1]);
     setPoints(points.map(([x, y, kind]) => [clamp(x, -5, 5), clamp(y, -5, 5), kind]), restart);
   }});
-  desk.show([plane.svg, curve.svg], [units.node, button("Train", train),
+  desk.show([plane.svg, curve.svg], [units, button("Train", train),
     button("Other start", () => desk.move({seed: desk.state.seed + 1, ...restart})),
     button("Four clouds", () => setPoints(clouds(true), restart)),
     button("Two clouds", () => setPoints(clouds(false), restart)),
-    button("No points", () => setPoints([], restart)), label.node]);
+    button("No points", () => setPoints([], restart)), label]);
   desk.root.append(h("details", {}, h("summary", {}, "The points as text, to copy or replace"), text));
   return () => {
     const {points, hidden, losses} = desk.state, net = netOf(desk.state), context = shade.getContext("2d");
@@ -717,9 +795,7 @@ function movePoints(desk) {
     plane.layer.replaceChildren(picture, ...edges);
     makeDots(points);
     for (const o of dots) o.draw();
-    const shown = losses.map((v, i) => [5*i, Math.min(v, 1)]);
-    curve.layer.replaceChildren(s("path", {d: curve.path(shown), fill: "none", stroke: colors[0], "stroke-width": 2}));
-    units.draw(hidden);
+    curve.layer.replaceChildren(curve.line(losses.map((v, i) => [5*i, Math.min(v, 1)]), colors[0]));
     if (document.activeElement !== text) text.value = points.map(p => p.join(" ")).join("\n");
     const right = points.filter(([x, y, kind]) => (netLogit(net, hidden, x, y) > 0 ? 1 : 0) === kind).length;
     const units_ = hidden ? `${hidden} hidden unit${hidden > 1 ? "s, a dashed line for each" : ", the dashed line"}` :
@@ -735,36 +811,22 @@ export const samples = {
   seven: [[[8, 6.4], [12, 6], [16, 6], [20, 6], [18, 10], [16, 14], [14, 18.5], [12.6, 23]]],
 };
 
-function drawDigit(desk) {
-  const weights = Object.assign({}, ...Object.values(desk.model.get("weights")).map(readWeights)), {state} = desk;
-  const deep = "deep.0.weight" in weights, ideals = ["mean3", "mean7"].map(name => weights[name].values);
-  const line = weights["linear.0.weight"].values, strongest = Math.max(...line.map(Math.abs));
-  const square = label => h("canvas", {width: 28, height: 28, role: "img", "aria-label": label});
+// A canvas for strokes, with mouse, finger or keys; `inside` turns a place on it into one of the drawing.
+function drawingPad(desk, inside, begun = () => ({})) {
   const pad = h("canvas", {width: 280, height: 280, class: "pad", tabindex: 0, role: "application", "aria-label":
     "Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it."});
-  const pictures = {seen: square("What the models see"), ideal: square("What it differs from the nearer average"),
-                    votes: square("Weights times ink")};
-  const captions = Object.fromEntries(Object.keys(pictures).map(key => [key, h("div")]));
-  const rows = {averages: "nearer average", linear: "linear model", ...(deep ? {deep: "deep network"} : {})};
-  const cells = Object.fromEntries(Object.keys(rows).map(key => [key, [h("td"), h("td")]]));
-  const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
-    key => h("div", {}, pictures[key], captions[key]))),
-    h("table", {}, ...Object.entries(rows).map(
-      ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
-
-  let cursor = null, down = false;  // of the pen that keys move
+  let cursor = null, down = false, drawing = false;  // `cursor` of the pen that keys move
+  const place = xy => inside(xy).map(v => snap(v, 0.1));
   const where = event => {
     const box = pad.getBoundingClientRect();
-    return [[event.clientX-box.left, box.width], [event.clientY-box.top, box.height]].map(
-      ([v, size], k) => snap(v/size*28 - desk.state.shift[k], 0.1));
+    return place([(event.clientX-box.left)/box.width*28, (event.clientY-box.top)/box.height*28]);
   };
-  const begin = point => desk.move({strokes: [...desk.state.strokes, [point]]});
+  const begin = point => desk.move({strokes: [...desk.state.strokes, [point]], ...begun()});
   const extend = point => {
     const strokes = desk.state.strokes, last = strokes.at(-1).at(-1);
     if (Math.hypot(point[0]-last[0], point[1]-last[1]) < 0.4) return;
     desk.put({strokes: [...strokes.slice(0, -1), [...strokes.at(-1), point]]});
   };
-  let drawing = false;
   pad.addEventListener("pointerdown", event => {
     pad.setPointerCapture(event.pointerId);
     [drawing, cursor] = [true, null];
@@ -777,25 +839,50 @@ function drawDigit(desk) {
     if (!way && event.key !== " ") return;
     event.preventDefault();
     cursor ??= [14, 14];
-    const here = () => cursor.map((v, k) => v - desk.state.shift[k]);
-    if (event.key === " ") { down = !down; if (down) return begin(here()); }
+    if (event.key === " ") { down = !down; if (down) return begin(place(cursor)); }
     else cursor = cursor.map((v, k) => clamp(v + way[k], 1, 27));
-    if (way && down) extend(here());
-    draw();
+    if (way && down) extend(place(cursor));
+    desk.draw();
   });
-  pad.addEventListener("blur", () => { down = false; cursor = null; draw(); });
+  pad.addEventListener("blur", () => { down = false; cursor = null; desk.draw(); });
+  return {pad, context: pad.getContext("2d"), pen() {
+    if (!cursor) return;
+    const context = pad.getContext("2d");
+    context.beginPath();
+    context.arc(10*cursor[0], 10*cursor[1], 9, 0, 7);
+    Object.assign(context, {lineWidth: 3, strokeStyle: colors[1]});
+    context.stroke();
+  }};
+}
 
+const picture = (size, label) => h("canvas", {width: size, height: size, role: "img", "aria-label": label});
+
+const shifts = desk => ["right", "down"].map((way, k) => slider(desk, `Move ${way}`, "shift", {
+  min: -8, max: 8, step: 1, text: v => fixed(v, 0), get: () => desk.state.shift[k],
+  put: v => ({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
+
+function drawDigit(desk) {
+  const weights = Object.assign({}, ...Object.values(desk.model.get("weights")).map(readWeights)), {state} = desk;
+  const deep = "deep.0.weight" in weights, ideals = ["mean3", "mean7"].map(name => weights[name].values);
+  const line = weights["linear.0.weight"].values, strongest = Math.max(...line.map(Math.abs));
+  const names = {seen: "What the models see", ideal: "What it differs from the nearer average",
+                 votes: "Weights times ink"};
+  const pictures = mapped(names, name => picture(28, name)), captions = mapped(names, () => h("div"));
+  const rows = {averages: "nearer average", linear: "linear model", ...(deep ? {deep: "deep network"} : {})};
+  const cells = mapped(rows, () => [h("td"), h("td")]);
+  const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
+    key => h("div", {}, pictures[key], captions[key]))),
+    h("table", {}, ...Object.entries(rows).map(
+      ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
+  const {pad, context, pen} = drawingPad(desk, xy => xy.map((v, k) => v - desk.state.shift[k]));
   const use = strokes => desk.move({strokes});
-  const box = h("input", {type: "checkbox", onchange: () => desk.move({centered: box.checked})});
-  const shifts = ["right", "down"].map((way, k) => slider(`Move ${way}`, {min: -8, max: 8, step: 1,
-    text: v => fixed(v, 0), oninput: v => desk.move({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
   desk.show([pad, side], [button("Clear", () => desk.move({strokes: [], shift: [0, 0]})),
     button("A 3", () => use(samples.three)), button("A 7", () => use(samples.seven)),
-    h("label", {}, box, "center it, as MNIST does"), ...shifts.map(o => o.node)]);
+    tick(desk, "center it, as MNIST does", "centered"), ...shifts(desk)]);
   pad.style.imageRendering = "auto";
 
-  function draw() {
-    const {strokes, centered, shift} = desk.state, context = pad.getContext("2d");
+  return () => {
+    const {strokes, centered, shift} = desk.state;
     context.fillStyle = "#fff";
     context.fillRect(0, 0, 280, 280);
     Object.assign(context, {lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#222"});
@@ -805,19 +892,11 @@ function drawDigit(desk) {
       if (stroke.length === 1) context.lineTo(10*stroke[0][0] + 0.1, 10*stroke[0][1]);
       context.stroke();
     }
-    if (cursor) {
-      context.beginPath();
-      context.arc(10*cursor[0], 10*cursor[1], 9, 0, 7);
-      Object.assign(context, {lineWidth: 3, strokeStyle: colors[1]});
-      context.stroke();
-    }
+    pen();
     const judged = judge(weights, strokes, centered, shift);
-    box.checked = centered;
-    shifts.forEach((o, k) => o.draw(shift[k]));
     if (!judged) {
       for (const canvas of Object.values(pictures)) paint(canvas, Array(784).fill(0), inkColor);
-      for (const pair of Object.values(cells)) for (const cell of pair) cell.textContent = "";
-      for (const caption of Object.values(captions)) caption.textContent = "";
+      for (const node of [...Object.values(captions), ...Object.values(cells).flat()]) node.textContent = "";
       desk.say.textContent = "Draw a 3 or a 7 on the left, with mouse, finger or arrow keys.";
       return;
     }
@@ -838,8 +917,7 @@ function drawDigit(desk) {
     const [first, ...others] = Object.values(says);
     desk.say.textContent = others.every(v => v === first) ? `${others.length > 1 ? "All" : "Both"} say ${first}.` :
       "They disagree: " + Object.keys(rows).map(key => `the ${rows[key]} says ${says[key]}`).join(", ") + ".";
-  }
-  return draw;
+  };
 }
 
 // What the models make of a drawing: the image they see, its distance from both averages, and logits of a 3.
@@ -852,13 +930,110 @@ export function judge(weights, strokes, centered, shift) {
   return {image, far: ["mean3", "mean7"].map(name => l1(image, weights[name].values)), logits};
 }
 
+function wearGarment(desk) {
+  const weights = readWeights(desk.model.get("weights").fashion), {layers, classes} = weights.network;
+  const {images: {values: images}, labels: {values: labels}, scale: {values: [middle, spread]}} = weights;
+  const answer = state => {
+    const values = wear(images, state).map(v => (v-middle)/spread);
+    const outputs = runLayers(layers, weights, {shape: [1, 28, 28], values}), logits = [...outputs.at(-1).values];
+    const powers = logits.map(v => Math.exp(v - Math.max(...logits))), order = [...logits.keys()];
+    return {outputs, logits, sure: powers.map(v => v/sum(powers)), order: order.sort((a, b) => logits[b]-logits[a])};
+  };
+  const untouched = {strokes: [], inks: [], shift: [0, 0], mirror: false};
+  const stages = answer({...desk.state, ...untouched}).outputs.flatMap(({shape: [maps, size]}, at) =>
+    layers[at].kind === "relu" && size ? [{at, area: size*size,
+      canvases: Array.from({length: maps}, (_, i) => picture(size, `Map ${i+1}`))}] : []);
+  const why = picture(28, "Where the logit comes from"), caption = h("div"), bars = s("svg", {viewBox: "0 0 260 192",
+    role: "img", "aria-label": "How sure of each class"});
+  const side = h("div", {class: "maps"}, ...stages.flatMap(({canvases}, i) => [
+    h("div", {}, `${canvases.length} maps of layer ${i+1}`), h("div", {class: "row"}, ...canvases)]),
+    h("div", {class: "row"}, h("div", {}, why, caption), bars));
+  const blank = picture(28, "");
+  const names = [...labels].map((k, i, all) => `${classes[k]} ${all.slice(0, i+1).filter(v => v === k).length}`);
+  const ink = choice(desk, "Pen", null, {0: "erases", 0.5: "draws gray", 1: "draws black"});
+  const {pad, context, pen} = drawingPad(desk, ([x, y]) => {
+    const {shift, mirror} = desk.state;
+    return [mirror ? 28 - x + shift[0] : x - shift[0], y - shift[1]];
+  }, () => ({inks: [...desk.state.inks, +ink.querySelector("select").value]}));
+  desk.show([pad, side], [choice(desk, "Garment", "garment", {"-1": "none, to draw one", ...names}, untouched), ink,
+    button("Put back", () => desk.move(untouched)), tick(desk, "mirror it", "mirror"), ...shifts(desk),
+    choice(desk, "Why", "why", {"-1": "its answer", ...classes})]);
+  return () => {
+    const {state} = desk, {outputs, logits, sure, order: [first, second]} = answer(state), image = wear(images, state);
+    paint(blank, image, inkColor);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(blank, 0, 0, 280, 280);
+    pen();
+    for (const {at, area, canvases} of stages) {
+      const {values} = outputs[at], most = Math.max(...values) || 1;
+      canvases.forEach((o, i) => paint(o, values.slice(i*area, (i+1)*area).map(v => v/most), inkColor));
+    }
+    // A place of the map stands in the middle of the 16 by 16 pixels that it has seen, 4 from its neighbors.
+    const label = state.why < 0 ? first : state.why, parts = shares(layers, weights, outputs, label).values;
+    const most = Math.max(...parts.map(Math.abs)) || 1;
+    paint(why, image.map((_, i) => i), (i, out, at) => {
+      const [x, y] = [i%28, Math.floor(i/28)].map(v => Math.floor((v-6)/4));
+      signedColor(x in [0, 1, 2, 3] ? (parts[4*y+x] ?? 0)/most : 0, out, at);
+      for (let k = 0; k < 3; k++) out[at+k] *= 1 - 0.6*image[i];
+    });
+    caption.textContent = `what speaks for ${classes[label]} (red), and against`;
+    bars.replaceChildren(...classes.flatMap((name, k) => [
+      s("text", {x: 82, y: 15 + 19*k, "text-anchor": "end"}, name),
+      s("rect", {x: 88, y: 4 + 19*k, width: 1 + 124*sure[k], height: 14, fill: colors[+(k === first)]}),
+      s("text", {x: 94 + 124*sure[k], y: 15 + 19*k}, `${fixed(100*sure[k], 0)} %`)]));
+    const before = answer({...state, ...untouched}).order[0], all = sum(parts);
+    desk.say.textContent = `It says ${classes[first]}, ${fixed(100*sure[first], 0)} % sure, then ${classes[second]}. `
+      + (state.garment < 0 ? "" : `The label is ${classes[labels[state.garment]]}; untouched, ${classes[before]}. `)
+      + `The squares add up to ${fixed(all)}: with ${fixed(logits[label]-all)} from biases that is the logit of `
+      + `${classes[label]}, ${fixed(logits[label])}.`;
+  };
+}
+
+// A hundred steps of SGD on a line, by batches of 2: with one cycle, and at a constant rate.
+export function cycleRun({points, start, peak, warm, seed}) {
+  const random = dice(seed), order = [], rates = oneCycle(start, peak, warm, 100);
+  while (order.length < 200) order.push(...shuffled(points.length, random));
+  const slope = (at, k) => lineGradient(order.slice(2*k, 2*k+2).map(i => points[i]), at);
+  return {order, rates, walks: [rates, rates.map(() => [peak, 0.9])].map(o => sgd([-1, 0], o, slope))};
+}
+
+function bendCycle(desk) {
+  const left = plot({x: [0, 100], y: [0, 1], xlabel: "step", ylabel: "learning rate", label: "The schedule"});
+  const right = plot({x: [0, 100], y: [1e-5, 1e3], logY: true, xlabel: "step", ylabel: "loss above the lowest",
+                      label: "The run that obeys it"});
+  const knobs = [handle(left, {name: "The start", keys: "y", grid: [1, 0.005], size: 6, at: () => [0, desk.state.start],
+    move: ([, start]) => desk.move({start}), say: () => `rate ${fixed(desk.state.start, 3)}`}),
+  handle(left, {name: "The peak", grid: [1, 0.01], at: () => [100*desk.state.warm, desk.state.peak],
+    move: ([x, y]) => desk.move({warm: clamp(x, 1, 99)/100, peak: Math.max(y, 0.01)}),
+    say: () => `step ${fixed(100*desk.state.warm, 0)}, rate ${fixed(desk.state.peak)}`})];
+  desk.show([left.svg, right.svg], [
+    button("As in the lesson", () => desk.move({warm: 0.25, start: desk.state.peak/25})),
+    button("Other batches", () => desk.move({seed: desk.state.seed + 1}))]);
+  return () => {
+    const {points, start, peak, warm} = desk.state, {rates, walks} = cycleRun(desk.state), {low} = bowl(points);
+    const losses = walks.map(walk => walk.map((at, k) => [k, clamp(lineLoss(points, at) - low, 1e-9, 1e9)]));
+    const momentum = left.line(rates.map(([, v], k) => [k, 5*v - 4]), colors[2]);
+    momentum.setAttribute("stroke-dasharray", "5 3");
+    left.layer.replaceChildren(momentum, left.line(rates.map(([lr], k) => [k, lr]), colors[0]),
+      ...[[1, 0.95, -8], [Math.min(100*warm, 65), 0.85, 18]].map(
+        ([step, v, dy]) => s("text", {x: left.X(step), y: left.Y(5*v - 4) + dy}, `momentum ${v}`)));
+    right.layer.replaceChildren(right.line(losses[1], colors[1]), right.line(losses[0], colors[0]));
+    for (const o of knobs) o.draw();
+    const [bent, flat] = losses.map(o => o.at(-1)[1] < 1e3 ? `ends ${fixed(o.at(-1)[1], 4)} above the lowest loss` :
+      "flies away");
+    desk.say.textContent = `The rate goes from ${fixed(start, 3)} to ${fixed(peak)} at step ${fixed(100*warm, 0)}, `
+      + `then to almost 0; the momentum (dashed) down and up. The run, blue, ${bent}. At a constant `
+      + `rate of ${fixed(peak)}, orange, it ${flat}.`;
+  };
+}
+
 const allFigures = {
   render({model, el}) {
     const figure = {"one-step": oneKnob, "line-map": lineMap, "two-scales": twoScales, "draw": drawDigit,
-                    "points": movePoints}[model.get("kind")];
+                    "points": movePoints, "garment": wearGarment, "one-cycle": bendCycle}[model.get("kind")];
     const root = h("div", {class: "cdl"}), desk = new Desk(model, root);
     el.replaceChildren(h("style", {}, look), root);
-    const draw = figure(desk);
+    const show = figure(desk), draw = desk.draw = () => { for (const o of desk.controls) o(); show(); };
     model.on("change:state", draw);
     draw();
     return () => { desk.stop(); model.off("change:state", draw); };
