@@ -146,9 +146,8 @@ def read_image(
     Raises `ValueError` for what is no such image, before it is unpacked if it is large."""
     try:
         with Image.open(io.BytesIO(body), formats=["PNG", "JPEG"]) as image:  # reads the head
-            if image.width*image.height > most:
-                raise ValueError(f"the image must have at most {most:,} pixels, "
-                                 f"got {image.width:,} by {image.height:,}")
+            if (found := image.width*image.height) > most:
+                raise ValueError(f"the image must have at most {most:,} pixels, got {found:,}")
             if image.mode[0] in "IF": raise ValueError("pixels must have 8 bits a channel")
             return torch.tensor(np.array(image.convert("L").resize((28, 28))))
     except ValueError: raise
@@ -182,14 +181,12 @@ def make_app(
     async def named(request:Request):
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in ("image/png", "image/jpeg"):
-            raise HTTPException(415, f"Content-Type must be image/png or image/jpeg, "
-                                     f"got {kind or 'nothing'}")
+            raise HTTPException(415, f"send image/png or image/jpeg, got {kind or 'nothing'}")
         try: body = await asyncio.wait_for(_body(request, limit), deadline)
         except asyncio.TimeoutError:
             raise HTTPException(408, f"the body must arrive in {deadline:g} s") from None
         if body is None: raise HTTPException(400, "the body must be whole")
-        if len(body) > limit:
-            raise HTTPException(413, f"the body must have at most {limit:,} bytes")
+        if len(body) > limit: raise HTTPException(413, f"send at most {limit:,} bytes")
         try: return await asyncio.get_running_loop().run_in_executor(pool, answer, body)
         except ValueError as e: raise HTTPException(422, str(e)) from None
     return app

@@ -1,4 +1,5 @@
 "A network that left home: its file, its server seen by a client, and the lesson with mistakes planted in it."
+import base64
 import io
 import socket
 import struct
@@ -11,17 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import requests
+import safetensors.torch
 import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 from PIL import Image
+from torch import nn
 
+from course_dl import figures
 from course_dl.cnn import FashionCNN
 from course_dl.core import seed_everything
+from course_dl.data import fashion_mnist
 from course_dl.deeper import small_net
-from course_dl.export import fold_norms, load_predictor, make_server, save_predictor
+from course_dl.export import Predictor, fold_norms, load_predictor, make_server, save_predictor
 from helpers import LESSONS, module_name, read
+from test_figures import IN_PAGE, MODULE
 
 CLASSES = [f"class {i}" for i in range(10)]
 DEADLINE = 1.5
@@ -130,7 +136,7 @@ BOMB = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000)))  # 195 kB th
     (picture("GIF"), "image/png", 422, "whole PNG or JPEG"), (picture()[:300], "image/png", 422, "whole PNG or JPEG"),
     (picture("JPEG")[:300], "image/jpeg", 422, "whole PNG or JPEG"),
     (picture(size=(2001, 2000)), "image/png", 413, "bytes"), (png(60_000, 60_000), "image/png", 422, ""),
-    (png(9000, 9000), "image/png", 422, "got 9,000 by 9,000"), (png(28, 28, BOMB), "image/png", 422, ""),
+    (png(9000, 9000), "image/png", 422, "got 81,000,000"), (png(28, 28, BOMB), "image/png", 422, ""),
     (picture(mode="I;16"), "image/png", 422, "8 bits a channel")], ids=range(15))
 def test_what_cannot_be_answered_gets_a_number_and_a_sentence(running, body, kind, status, said):
     reply = running.post(body, kind)
@@ -204,6 +210,43 @@ def test_too_many_guests_are_told_to_come_back(predict):
     assert running.post(picture()).status_code == 200, "who waits is served when the idle ones are gone"
     for connection in held: connection.close()
     running.server.should_exit = True
+
+
+IN_BROWSER = """(m, [layers, file, pixels, mean, std]) => {
+    const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+    const weights = m.readWeights(bytes(file)), all = bytes(pixels);
+    return Array.from({length: all.length/784}, (_, i) => {
+        const values = Float64Array.from(all.subarray(784*i, 784*i + 784), v => (v/255 - mean)/std);
+        return [...m.runLayers(layers, weights, {shape: [1, 28, 28], values}).at(-1).values]; }); }"""
+
+
+def asked_in_browser(tab, predict, pixels):
+    "Logits that the module of the figures computes in a page, from the bytes of a safetensors file."
+    model = fold_norms(predict.model)
+    for name, part in list(model.named_modules()):  # nothing is left of them, and the module knows no such layer
+        if isinstance(part, nn.Identity): model.set_submodule(name, nn.Sequential())
+    file = safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()})
+    found = []
+    for part in pixels.split(500):
+        given = [figures.layers_of(model), *(base64.b64encode(o).decode() for o in (file, part.numpy().tobytes())),
+                 predict.about["mean"], predict.about["std"]]
+        found += tab.evaluate(IN_PAGE, [MODULE, IN_BROWSER, given])
+    return torch.tensor(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("network, n", [("FashionCNN", None), ("small_net", 500)])
+def test_the_browser_gives_the_same_answers(tab, predict, network, n):
+    "FashionCNN with the figure's weights on every test image, `small_net` on some."
+    pixels = fashion_mnist().x_test[:n]
+    if network == "FashionCNN":
+        model, tensors, classes = figures._garment_net()
+        mean, std = tensors["scale"].tolist()
+        predict = Predictor(model, dict(mean=mean, std=std, classes=classes))
+    logits, found = predict.logits(pixels), asked_in_browser(tab, predict, pixels)
+    assert (logits - found).abs().max() <= 1e-4 and torch.equal(logits.argmax(1), found.argmax(1))
+    assert (logits.roll(1, 0) - found).abs().max() > 1e-2, "the comparison can fail"
 
 
 LESSON, = (path for path in LESSONS if module_name(path) == "export")
