@@ -81,7 +81,7 @@ def report(n=10_000, port=8765):
         with tempfile.TemporaryDirectory() as folder:
             seed_everything(0)
             file = save_predictor(Path(folder)/"net.safetensors", networks[name](), name, 0.3, 0.4, list("0123456789"))
-            forward = alone(load_predictor(file), bodies)
+            predict = load_predictor(file)
             process = subprocess.Popen([sys.executable, "-c", START, file, str(port)], stdout=subprocess.DEVNULL)
             try:
                 url, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
@@ -93,8 +93,9 @@ def report(n=10_000, port=8765):
                     else: break
                 load(f"{url}/predict", bodies, 8, n//10)  # to warm up
                 for clients, asked in ((1, n//10), (8, n), (50, n//10)):
-                    before = megabytes(process)
+                    before, forward = megabytes(process), alone(predict, bodies)
                     seconds, times = load(f"{url}/predict", bodies, clients, asked)
+                    forward = (forward + alone(predict, bodies))/2  # just before and just after
                     late, grown = quantiles(times, n=100)[-1], f"{before:,.0f} → {megabytes(process):,.0f}"
                     rows.append(f"| `{name}` | {clients} | {asked:,} | {asked/seconds:,.0f} | {1000*median(times):.1f} "
                                 f"| {1000*late:.1f} | {forward:.1f} | {grown} |")

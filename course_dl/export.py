@@ -45,14 +45,17 @@ def save_predictor(
         raise ValueError(f"path must end in .safetensors, got {path.name}")
     if network not in networks:
         raise ValueError(f"network must be one of {list(networks)}, got {network!r}")
-    state = {name: o.detach().cpu().contiguous() for name, o in model.state_dict().items()}
+    state = model.state_dict()
+    state = {name: o.detach().cpu().contiguous() for name, o in state.items()}
     if _shapes(state) != _shapes(networks[network]().state_dict()):
         raise ValueError(f"model must have the tensors of {network}, got others")
     if not (0 <= mean <= 1 and 0 < std <= 1):
-        raise ValueError(f"mean and std must be of pixels from 0 to 1, got {mean} and {std}")
+        found = f"got {mean} and {std}"
+        raise ValueError(f"mean and std must be of pixels from 0 to 1, {found}")
     if len(classes) != 10: raise ValueError(f"classes must be 10, got {len(classes)}")
     about = dict(network=network, mean=repr(float(mean)), std=repr(float(std)),
-                 classes=json.dumps(list(classes)), course_dl=__version__, **made_with())
+                 classes=json.dumps(list(classes)), course_dl=__version__,
+                 **made_with())
     _write_whole(path, safetensors.torch.save(state, about))
     return path
 
@@ -82,7 +85,8 @@ class Predictor:
         image:Tensor, # one gray image, uint8, shape (28, 28), 0 for black
     )->dict:          # for each class its probability, the largest first
         "Name what is in the image."
-        named = zip(self.about["classes"], self.logits(image[None]).softmax(1)[0].tolist())
+        probabilities = self.logits(image[None]).softmax(1)[0].tolist()
+        named = zip(self.about["classes"], probabilities)
         return dict(sorted(named, key=lambda pair: -pair[1]))
 
 # %% ../nbs/90_export.ipynb #e90x0018
@@ -96,10 +100,10 @@ def load_predictor(
     accepted = f"{path.name} must be a file of save_predictor"
     try:
         with safe_open(path, "pt") as opened: about = opened.metadata() or {}
-    except SafetensorError as e: raise ValueError(f"{accepted}, got another ({e})") from None
-    missing = {"network", "mean", "std", "classes"} - about.keys()
-    if missing:
-        raise ValueError(f"{accepted}, got one that does not say {', '.join(sorted(missing))}")
+    except SafetensorError as e:
+        raise ValueError(f"{accepted}, got another ({e})") from None
+    missing = ", ".join(sorted({"network", "mean", "std", "classes"} - about.keys()))
+    if missing: raise ValueError(f"{accepted}, got one that does not say {missing}")
     if about["network"] not in networks:
         known = ", ".join(networks)
         raise ValueError(f"{accepted} with {known}, got {about['network']}")
@@ -122,7 +126,7 @@ def fold(
 
 # %% ../nbs/90_export.ipynb #e90x0034
 def fold_norms(
-    model:nn.Module, # of `nn.Sequential`s, each normalization right behind a convolution
+    model:nn.Module, # of `nn.Sequential`s, normalizations right behind convolutions
 )->nn.Module:        # a copy in evaluation mode, without batch normalization
     """Move every batch normalization into the convolution before it.
 
@@ -133,7 +137,7 @@ def fold_norms(
             if isinstance(part[i], nn.BatchNorm2d) and isinstance(part[i-1], nn.Conv2d):
                 part[i-1], part[i] = fold(part[i-1], part[i]), nn.Identity()
     left = [name for name, o in model.named_modules() if isinstance(o, nn.BatchNorm2d)]
-    if left: raise ValueError(f"{left[0]} must stand right behind a convolution in its Sequential")
+    if left: raise ValueError(f"{left[0]} must stand right behind a convolution")
     return model
 
 # %% ../nbs/90_export.ipynb #e90x0072
@@ -143,12 +147,13 @@ def read_image(
 )->Tensor:              # gray, uint8, shape (28, 28), 0 for black
     """Decode an image, and scale it to 28 by 28.
 
-    Raises `ValueError` for what is no such image, before it is unpacked if it is large."""
+    Raises `ValueError` for other bodies, and for large ones before they are unpacked."""
     try:
-        with Image.open(io.BytesIO(body), formats=["PNG", "JPEG"]) as image:  # reads the head
+        with Image.open(io.BytesIO(body), formats=["PNG", "JPEG"]) as image:  # its head
             if (found := image.width*image.height) > most:
-                raise ValueError(f"the image must have at most {most:,} pixels, got {found:,}")
-            if image.mode[0] in "IF": raise ValueError("pixels must have 8 bits a channel")
+                most = f"at most {most:,} pixels"
+                raise ValueError(f"the image must have {most}, got {found:,}")
+            if image.mode[0] in "IF": raise ValueError("send 8 bits a channel, no more")
             return torch.tensor(np.array(image.convert("L").resize((28, 28))))
     except ValueError: raise
     except Exception as e:  # damaged files raise a dozen kinds of errors
@@ -157,7 +162,7 @@ def read_image(
 
 # %% ../nbs/90_export.ipynb #e90x0073
 async def _body(request, limit): # the bytes; None if they break off
-    # Past the limit it reads on, so that the client hears the answer, but keeps nothing.
+    # Past the limit it reads on, so that the client hears the answer; it keeps nothing.
     body = bytearray()
     while (message := await request.receive())["type"] == "http.request":
         if len(body) <= limit: body += message.get("body", b"")
@@ -170,21 +175,22 @@ def make_app(
 ):                       # the FastAPI application
     "An app that names what is in an image: `POST /predict`, a PNG or JPEG as the body."
     from fastapi import FastAPI, HTTPException, Request
-    app, pool = FastAPI(title="course_dl"), ThreadPoolExecutor(2)  # two images at a time
+    app, pool = FastAPI(title="course_dl"), ThreadPoolExecutor(2)  # two at a time
 
     def answer(body): return predict(read_image(body))
 
     @app.get("/")
-    def about(): return {**predict.about, "ask": "POST /predict, a PNG or JPEG as the body"}
+    def about(): return {**predict.about, "ask": "POST a PNG or JPEG to /predict"}
 
     @app.post("/predict")
     async def named(request:Request):
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in ("image/png", "image/jpeg"):
-            raise HTTPException(415, f"send image/png or image/jpeg, got {kind or 'nothing'}")
+            found = kind or "nothing"
+            raise HTTPException(415, f"send image/png or image/jpeg, got {found}")
         try: body = await asyncio.wait_for(_body(request, limit), deadline)
         except asyncio.TimeoutError:
-            raise HTTPException(408, f"the body must arrive in {deadline:g} s") from None
+            raise HTTPException(408, f"send the body in {deadline:g} s") from None
         if body is None: raise HTTPException(400, "the body must be whole")
         if len(body) > limit: raise HTTPException(413, f"send at most {limit:,} bytes")
         try: return await asyncio.get_running_loop().run_in_executor(pool, answer, body)
@@ -218,8 +224,8 @@ def make_server(
             self.loop.call_later(deadline, self.look)
 
     app = make_app(predict, deadline=deadline, **limits)
-    return uvicorn.Server(uvicorn.Config(app, host, port, http=Impatient, log_level="warning",
-                                         limit_concurrency=guests, server_header=False))
+    return uvicorn.Server(uvicorn.Config(
+        app, host, port, http=Impatient, log_level="warning", limit_concurrency=guests))
 
 def serve(
     path:Path,            # file written by `save_predictor`
@@ -229,5 +235,5 @@ def serve(
     "Answer until stopped; `course_dl serve` calls this."
     predict = load_predictor(path)
     torch.set_num_threads(1)  # two images at a time are threads enough
-    print(f"{predict.about['network']} answers on http://{host}:{port}; Ctrl-C stops it")
+    print(f"http://{host}:{port} answers; Ctrl-C stops it")
     make_server(predict, host, port).run()
