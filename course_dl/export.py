@@ -147,7 +147,7 @@ def read_image(
 )->Tensor:              # gray, uint8, shape (28, 28), 0 for black
     """Decode an image, and scale it to 28 by 28.
 
-    Raises `ValueError` for other bodies, and for large ones before they are unpacked."""
+    Raises `ValueError` for other bodies, for large ones before they are unpacked."""
     try:
         with Image.open(io.BytesIO(body), formats=["PNG", "JPEG"]) as image:  # its head
             if (found := image.width*image.height) > most:
