@@ -11,6 +11,8 @@ cfg.read(ROOT/"settings.ini", encoding="utf-8")
 cfg = cfg["DEFAULT"]
 name = cfg["lib_name"]
 lessons = f"{name}.lessons"
+extras = {extra: cfg[f"{extra}_requirements"].split() for extra in ("export", "serve")}
+dev = cfg["dev_requirements"].split()
 git_url, branch = cfg["git_url"], cfg["branch"]
 
 
@@ -36,6 +38,6 @@ setup(
     package_data={name: ["figures.js", "weights/*.safetensors"],
                   lessons: ["*.ipynb", "*.json", "*.mplstyle", "images/*.png"]},
     python_requires=f">={cfg['min_python']}",
-    install_requires=cfg["requirements"].split(), extras_require={"dev": cfg["dev_requirements"].split()},
+    install_requires=cfg["requirements"].split(), extras_require={**extras, "dev": sum(extras.values(), dev)},
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{name}={name}._modidx:d"]},
 )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'doctor_command', 'data_command', 'run_command', 'results_command', 'student_command', 'progress_command',
-           'main']
+           'serve_command', 'main']
 
 # %% ../nbs/30_cli.ipynb #c19d0275
 from pathlib import Path
@@ -123,6 +123,20 @@ def progress_command(
     from course_dl.student import progress_table, read_progress
     try: typer.echo(progress_table(read_progress(folder, again)))
     except ValueError as e: _fail(str(e))
+
+# %% ../nbs/30_cli.ipynb #5e12e001
+@app.command("serve")
+def serve_command(
+    file:Path=typer.Argument(help="A network, written by save_predictor."),
+    host:str=typer.Option("127.0.0.1", "--host", help="Who may ask; this machine alone unless given."),
+    port:int=typer.Option(8000, "--port", min=1, max=65535, help="Where to answer."),
+):
+    "Name what is in an image: POST it to /predict. Ctrl-C stops it."
+    try:
+        from course_dl.export import serve
+        serve(file, host, port)
+    except ModuleNotFoundError as e: _fail(f'{e.name} is missing; get it with: pip install "course_dl[serve]"')
+    except (OSError, ValueError) as e: _fail(str(e))
 
 # %% ../nbs/30_cli.ipynb #d9c5fcca
 def main():

@@ -169,10 +169,12 @@ def result(
 
 # %% ../nbs/00_core.ipynb #9dfe8b7c
 def _needs(
+    extra:str="", # "export" or "serve" for what these add
 )->list: # what the installed package asks for, with "python" first, as `packaging` reads it
     from packaging.requirements import Requirement
+    def fits(need, extra): return not need.marker or need.marker.evaluate({"extra": extra})
     needs = [f"python{metadata('course_dl')['Requires-Python']}", *requires("course_dl")]
-    return [need for need in map(Requirement, needs) if not need.marker or need.marker.evaluate({"extra": ""})]
+    return [need for need in map(Requirement, needs) if fits(need, extra) and not (extra and fits(need, ""))]
 
 def _version(
     package:str, # name of a distribution, or "python"
@@ -191,14 +193,15 @@ def _line(
 def doctor(
 )->list: # dictionaries with `name`, `found`, `state` ("ok", "note", or "bad": a lesson could not run) and `fix`
     "Report Python and every package the course needs, the device, the torch and torchvision pair, and Quarto."
-    try: needs = _needs()
+    try: needs = [(need, extra) for extra in ("", "export", "serve") for need in _needs(extra)]
     except PackageNotFoundError: return [_line("course_dl", "not installed", "pip install -e .")]
     report = []
-    for need in needs:
+    for need, extra in needs: # without an extra, a lesson leaves out the cells that need it
         found = _version(need.name)
         good = found is not None and need.specifier.contains(found, prereleases=True)
-        fix = f"install Python {need.specifier}" if need.name == "python" else f'pip install "{need}"'
-        report.append(_line(need.name, found or "missing", "" if good else fix))
+        fix = f'pip install "{need.name}{need.specifier}"'
+        if need.name == "python": fix = f"install Python {need.specifier}"
+        report.append(_line(need.name, found or "missing", "" if good else fix, "note" if extra else "bad"))
     if _version("torch"): report += [_line("device", made_with()["device"]), _torchvision_line()]
     quarto = shutil.which("quarto")
     return [*report, _line("quarto", "found" if quarto else "not found; only `make quarto` needs it")]

@@ -86,6 +86,17 @@ def test_doctor_asks_for_all_that_settings_asks_for():
     assert asked == {need.name: need.specifier for need in map(Requirement, SETTINGS["requirements"].split())}
 
 
+def test_doctor_notes_what_an_extra_would_add(monkeypatch):
+    "A page can do without it, so it is a note."
+    from course_dl import core
+    monkeypatch.setattr(core, "requires", lambda name: ["torch>=2.6", 'onnx>=1.18; extra == "export"',
+                                                        'uvicorn>=0.34; extra == "serve"', 'ruff; extra == "dev"'])
+    monkeypatch.setattr(core, "_version", lambda package: None if package == "onnx" else "99.0")
+    seen = report(core)
+    assert (seen["onnx"]["state"], seen["onnx"]["fix"]) == ("note", 'pip install "onnx>=1.18"')
+    assert seen["uvicorn"]["state"] == seen["torch"]["state"] == "ok" and "ruff" not in seen
+
+
 def test_doctor_says_so_where_the_course_is_not_installed(monkeypatch):
     from course_dl import core
     def requires(name): raise core.PackageNotFoundError(name)

@@ -27,7 +27,7 @@ TEXTS = [*NOTEBOOKS, *CHECKS, *sorted(ROOT.glob("*.md")), ROOT/"benchmarks/READM
 IF_THERE = {"torchvision"}  # imported only where it is installed
 # Required, though nothing of ours imports it.
 FOR_OTHERS = {"tqdm": "bars of pooch", "ipywidgets": "bars in notebooks", "ipykernel": "runs notebooks",
-              "jinja2": "tables of pandas", "packaging": "versions in doctor"}
+              "jinja2": "tables of pandas", "packaging": "versions in doctor", "onnxscript": "PyTorch's way to ONNX"}
 
 
 def nbdev(command, folder):
@@ -240,7 +240,8 @@ def test_whatever_is_imported_is_required_and_the_other_way_round():
     tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"course_dl"}
     packages = packages_distributions()
     needed = {normal(packages[name][0]) for name in tops - IF_THERE}
-    required = {normal(Requirement(text).name) for text in SETTINGS["requirements"].split()}
+    required = {normal(Requirement(text).name) for part in ("requirements", "export_requirements", "serve_requirements")
+                for text in SETTINGS[part].split()}
     assert not needed - required, "imported, but not in settings.ini"
     assert not required - needed - set(FOR_OTHERS), "in settings.ini, but not imported"
 
@@ -320,7 +321,7 @@ def test_constraints_hold_what_they_were_made_from():
         for name in ("constraints.in", "constraints.txt"))
     assert asked and asked <= found, "run `make lock`"
     named = {normal(Requirement(line).name) for line in found}
-    wanted = (SETTINGS["requirements"] + " " + SETTINGS["dev_requirements"]).split()
+    wanted = " ".join(SETTINGS[name] for name in SETTINGS if name.endswith("requirements")).split()
     assert {normal(Requirement(text).name) for text in wanted} <= named, "run `make lock`"
 
 
