@@ -165,8 +165,10 @@ def _compare_numbers(expected, got, tol):
     "Numbers and tensors: the same shape, then the same values."
     is_tensor = isinstance(expected, Tensor)
     if is_tensor and expected.ndim and not isinstance(got, Tensor): return f"Expected a tensor, got {_kind(got)}."
-    try: a, b = (torch.as_tensor(value).detach().cpu() for value in (expected, got))
-    except (TypeError, ValueError, RuntimeError): return f"Expected a number, got {_kind(got)}."
+    try: # whole numbers by way of floats: a tensor holds none above 2**63
+        a, b = (torch.as_tensor(float(value) if type(value) is int else value).detach().cpu()
+                for value in (expected, got))
+    except (TypeError, ValueError, RuntimeError, OverflowError): return f"Expected a number, got {_kind(got)}."
     if a.shape != b.shape: return f"The shape must be {tuple(a.shape)}, but is {tuple(b.shape)}."
     if is_tensor and (a.dtype == torch.bool) != (b.dtype == torch.bool):
         return f"It must hold {'True and False' if a.dtype == torch.bool else 'numbers'}, but holds {b.dtype}."
