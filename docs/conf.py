@@ -21,8 +21,8 @@ project = SETTINGS["lib_name"]
 globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
 SIDEBAR = yaml.safe_load(text_of("_quarto.yml"))["website"]["sidebar"]["contents"]
 SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
-SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
-                       "CODE_OF_CONDUCT.md", "SECURITY.md"]
+SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "docs/accessibility.md", "CONTRIBUTING.md",
+                       "CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md"]
 PATHS = ["nbs/index.ipynb", "docs/404.md", *sum(SECTIONS.values(), [])]
 include_patterns = [*PATHS, "nbs/checks/*.ipynb"]
 

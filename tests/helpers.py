@@ -59,7 +59,7 @@ def copy_project(folder):
     for name in ("nbs", "course_dl"): shutil.copytree(ROOT/name, folder/name, symlinks=True, ignore=ignore)
     for path in ROOT.glob("*.*"):
         if path.is_file() and not path.name.startswith("."): shutil.copy(path, folder/path.name)
-    for name in ("LICENSE", "NOTICE"): shutil.copy(ROOT/name, folder/name)
+    for name in ("LICENSE", "LICENSE-TEXT", "NOTICE"): shutil.copy(ROOT/name, folder/name)
     return folder
 
 

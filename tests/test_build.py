@@ -51,7 +51,7 @@ def test_licenses_of_others_travel_along(built):
     (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
     with tarfile.open(source) as archive: names = archive.getnames()
     for files in (ZipFile(wheel).namelist(), names):
-        assert {"LICENSE", "NOTICE"} <= {name.rpartition("/")[2] for name in files}
+        assert {"LICENSE", "LICENSE-TEXT", "NOTICE"} <= {name.rpartition("/")[2] for name in files}
     notice = (ROOT/"NOTICE").read_text(encoding="utf-8")
     assert "Zalando" in notice and "Attribution-ShareAlike 3.0" in notice
     for path in (ROOT/"course_dl"/"weights").iterdir(): assert path.name in notice

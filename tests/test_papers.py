@@ -32,6 +32,24 @@ def test_citation_names_this_version():
     assert citation["license"] == "Apache-2.0" and SETTINGS["license"] == "apache2"
 
 
+def test_code_and_text_have_a_license_each_and_all_papers_say_the_same():
+    assert "Apache License" in text("LICENSE") and SETTINGS["license"] == "apache2"
+    assert "creativecommons.org/licenses/by/4.0/legalcode" in text("LICENSE-TEXT")
+    for name in ("README.md", "NOTICE", "CONTRIBUTING.md", "docs/_templates/licenses.html"):
+        said = text(name)
+        assert re.search(r"code\b.{,60}\bApache (License )?2\.0", said, re.I | re.S), name
+        assert re.search(r"text\b.{,60}\bCC BY 4\.0", said, re.I | re.S) and "LICENSE-TEXT" in said, name
+        assert not re.search(r"(code and the text|text and the code) are under", said), name
+
+
+def test_accessibility_says_whom_to_write_to_and_every_page_links_to_it():
+    said = text("docs/accessibility.md")
+    assert SETTINGS["author_email"] in said and f"{SETTINGS['git_url']}/issues" in said
+    assert 'pathto("accessibility")' in text("docs/_templates/licenses.html")
+    assert "licenses" in load(ROOT/"docs/sphinx.yml")["html_theme_options"]["footer_start"]
+
+
+
 def test_version_is_one_and_its_changes_are_told():
     assert re.search(r'__version__ = "(.+)"', text("course_dl/__init__.py"))[1] == SETTINGS["version"]
     assert re.findall(r"^## (\S+)", text("CHANGELOG.md"), re.M)[0] == SETTINGS["version"]

@@ -265,7 +265,7 @@ def quarto(tmp_path_factory):
     project = tmp_path_factory.mktemp("quarto")/"project"
     for name in ("nbs", "course_dl", "docs"):
         shutil.copytree(ROOT/name, project/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
-    for name in ("settings.ini", "_quarto.yml", "README.md", "CONTRIBUTING.md", "LICENSE"):
+    for name in ("settings.ini", "_quarto.yml", "README.md", "CONTRIBUTING.md", "LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT/name, project)
     keep = {"index", "similarity", "checks/similarity", "results"}
     for path in project.glob("nbs/**/*.ipynb"):

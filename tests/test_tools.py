@@ -1,14 +1,17 @@
 "What helps those who change the course."
+import json
 import re
 import subprocess
+import sys
 from shutil import which
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import minutes
 import store
-from helpers import ROOT, copy_project, prose
+from helpers import LESSONS, ROOT, copy_project, module_name, prose
 from renumber import lessons, renumber
 
 
@@ -77,6 +80,30 @@ def test_what_only_a_kernel_can_show_is_not_stored():
     assert [cell.outputs[0].data for cell in nb.cells[:2]] == [seen, seen]
     assert "widgets" not in nb.metadata and nb.cells[2].outputs[0].text == "1"
     nbformat.validate(nb)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts no time of children")
+def test_seconds_of_running_are_those_it_computes_and_a_failure_ends_it(tmp_path, monkeypatch):
+    "Waiting does not count, nor does a cell marked as slow."
+    busy = "import time\nwhile time.process_time() < {}: pass\ntime.sleep(3)"
+    for name, source in (("02_short", busy.format(2)), ("03_long", busy.format(6)), ("04_bad", "1/0")):
+        nb = new_notebook(cells=[new_code_cell(source), new_code_cell("#| slow\n1/0")])
+        (tmp_path/"nbs").mkdir(exist_ok=True)
+        nbformat.write(nb, tmp_path/"nbs"/f"{name}.ipynb")
+    monkeypatch.setattr(minutes, "ROOT", tmp_path)
+    monkeypatch.setattr(minutes, "lessons", lambda site: ["02_short.ipynb", "03_long.ipynb"])
+    found = minutes.measure_runs()
+    assert list(found) == ["short", "long"] and 2 <= found["short"] < found["long"] and found["long"] >= 6
+    monkeypatch.setattr(minutes, "lessons", lambda site: ["04_bad.ipynb"])
+    with pytest.raises(SystemExit, match="ZeroDivisionError"): minutes.measure_runs()
+
+
+def test_kept_seconds_and_questions_are_about_lessons_that_exist():
+    known = {module_name(path) for path in LESSONS}
+    seconds, questions = (json.loads((ROOT/"nbs"/name).read_text(encoding="utf-8"))
+                          for name in ("running.json", "quiz.json"))
+    assert seconds.keys() <= known and all(0 < value < 600 for value in seconds.values())
+    assert questions.keys() == known
 
 
 SAYS = "from course_dl.core import *\nSaid('Data', 'digits', dict(real={}))"

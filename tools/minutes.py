@@ -1,12 +1,16 @@
 """Write into each lesson how many minutes it takes to read, and into the first page the lessons in order.
 
-The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5."""
+The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5. With `--run`, each lesson
+is run as well, and the seconds it computes are kept for the page for teachers."""
+import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 
-from course_dl.runner import split_directives
+from course_dl.core import _write_whole
+from course_dl.runner import run_lesson, split_directives
 from renumber import ROOT, lessons
 
 NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
@@ -38,7 +42,23 @@ def contents(table:str, read:dict) -> str:
     return ROW.sub(line, table)
 
 
+def measure_runs() -> dict:
+    "Seconds of CPU that each lesson takes, on one thread and without slow cells: a neighbor disturbs them least."
+    import resource
+    seconds, before = {}, 0
+    for name in lessons(ROOT/"_quarto.yml"):
+        done = run_lesson(ROOT/"nbs"/name, threads=1)
+        if done["error"]: sys.exit(done["error"])
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds[done["name"]] = round(used.ru_utime + used.ru_stime - before)
+        before = used.ru_utime + used.ru_stime
+        print(f"{done['name']:18}{seconds[done['name']]:5} s", flush=True)
+    return seconds
+
+
 def main():
+    if sys.argv[1:] == ["--run"]:
+        _write_whole(ROOT/"nbs/running.json", f"{json.dumps(measure_runs(), indent=1)}\n".encode())
     read = {}
     for name in lessons(ROOT/"_quarto.yml"):
         path = ROOT/"nbs"/name
