@@ -126,7 +126,7 @@ def fold(
 
 # %% ../nbs/90_export.ipynb #e90x0034
 def fold_norms(
-    model:nn.Module, # of `nn.Sequential`s, normalizations right behind convolutions
+    model:nn.Module, # of `nn.Sequential`, normalizations right behind convolutions
 )->nn.Module:        # a copy in evaluation mode, without batch normalization
     """Move every batch normalization into the convolution before it.
 
