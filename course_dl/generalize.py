@@ -35,7 +35,10 @@ def reliability(
 )->Tensor:          # a row for each bin in use: certainty, share right, share of all
     "How sure the answers are, and how often they are right, by certainty."
     sure, answers = probs.max(1)
-    right, place = (answers == targets).float(), (sure*bins).long().clamp(max=bins-1)
-    groups = [place == i for i in place.unique()]
-    return torch.stack([torch.stack([sure[o].mean(), right[o].mean(), o.float().mean()])
-                        for o in groups])
+    right, rows = (answers == targets).float(), []
+    place = (sure*bins).long().clamp(max=bins-1)  # of ten bins, 0.92 is in number 9
+    for i in place.unique():
+        here = place == i
+        rows.append(torch.stack([sure[here].mean(), right[here].mean(),
+                                 here.float().mean()]))
+    return torch.stack(rows)
