@@ -194,7 +194,7 @@ const layerKinds = {
 
 // What each layer makes; the logits come last.
 export function runLayers(layers, weights, x) {
-  return layers.map(layer => x = layerKinds[layer.kind](x, layer, weights));
+  return layers.map(layer => x = layerKinds[layer.kind].call(null, x, layer, weights));
 }
 
 // For one image all that follows "flatten" is one linear function: what each place adds to a logit, all maps together.

@@ -142,16 +142,23 @@ def write_student_copies(
     return [folder/path.name for path in files]
 
 # %% ../nbs/32_student.ipynb #fa11ed11
+def _adds_methods(
+    node, # a statement
+)->bool: # is it one such as `Var.__mul__, Var.__add__ = mul, add`?
+    if not isinstance(node, ast.Assign): return False
+    parts = [part for target in node.targets for part in getattr(target, "elts", [target])]
+    return all(isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) for part in parts)
+
 def definitions(
     nb, # a notebook, as nbformat reads it
 )->list: # pieces of Python, in order
-    "What a notebook imports, and the functions and classes that it defines."
+    "What a notebook imports, and the functions, classes and methods that it defines."
     nodes = []
     for cell in nb.cells:
         if cell.cell_type != "code" or "google.colab" in cell.source: continue
         with contextlib.suppress(SyntaxError): nodes += ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)).body
     kinds = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef
-    return [ast.unparse(node) for node in nodes if isinstance(node, kinds)]
+    return [ast.unparse(node) for node in nodes if isinstance(node, kinds) or _adds_methods(node)]
 
 def _judge_all(path):
     "Print what the checks of a notebook say: a name, then its state; `?` where an answer needs what only a run makes."

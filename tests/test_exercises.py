@@ -167,8 +167,9 @@ def test_an_answer_that_counts_on_a_size_is_refused():
     assert not verdict and len(literal_eval(shown)) == 5
 
 
-def endless(*args):
+def endless(*args, **options):
     while True:
+        options = dict(options)  # before the `try`: Python 3.10 stops no loop that begins with one
         try: args = args
         except Exception: pass
 

@@ -45,13 +45,12 @@ def contents(table:str, read:dict) -> str:
 def measure_runs() -> dict:
     "Seconds of CPU that each lesson takes, on one thread and without slow cells: a neighbor disturbs them least."
     import resource
-    seconds, before = {}, 0
+    def used(): return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    seconds, before = {}, used()
     for name in lessons(ROOT/"_quarto.yml"):
         done = run_lesson(ROOT/"nbs"/name, threads=1)
         if done["error"]: sys.exit(done["error"])
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds[done["name"]] = round(used.ru_utime + used.ru_stime - before)
-        before = used.ru_utime + used.ru_stime
+        seconds[done["name"]], before = round(used() - before), used()
         print(f"{done['name']:18}{seconds[done['name']]:5} s", flush=True)
     return seconds
 

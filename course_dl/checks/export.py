@@ -21,7 +21,7 @@ def _ready(image, mean, std):
     return x.permute(2, 0, 1)[None]
 
 ex = exercises.add("prepare", reference=_ready, tol=1e-4, inputs=dict(
-    image=tensors(2, 3, 3, low=0, high=255, step=5, dtype=torch.uint8),
+    image=tensors(st.sampled_from([2, 4]), st.sampled_from([3, 5]), 3, low=0, high=255, step=5, dtype=torch.uint8),
     mean=st.sampled_from([[0.5, 0.25, 0.4], [0.2, 0.5, 0.3]]),
     std=st.sampled_from([[0.25, 0.5, 0.2], [0.2, 0.1, 0.4]])))
 ex.hint("First to floats from 0 to 1, then standardize, then move the channels to the front, then make it a batch.",
@@ -71,6 +71,11 @@ def _(image, mean, std):
     x = image.double().numpy().transpose(2, 0, 1)/255
     return torch.stack([torch.from_numpy((o - m)/s) for o, m, s in zip(x, mean, std)])[None].float()
 
+@ex.also
+def _(image, mean, std):
+    gain, shift = 1/(255*torch.tensor(std)), torch.tensor(mean)/torch.tensor(std)
+    return torch.einsum("hwc->chw", image*gain - shift).unsqueeze(0)
+
 # %% ../../nbs/checks/export.ipynb #c90x0013
 def _fold(weight, bias, gamma, beta, mean, var, eps):
     scale = gamma/(var + eps).sqrt()
@@ -82,9 +87,10 @@ def _both(answer, weight, bias, gamma, beta, mean, var, eps):
         raise Wrong("Return two tensors: the new weight and the new bias.")
     return {"the weight": given[0], "the bias": given[1]}
 
+_n = st.shared(st.sampled_from([2, 4]))
 ex = exercises.add("fold", reference=_fold, tol=1e-4, probe=_both, inputs=dict(
-    weight=tensors(2, 3), bias=tensors(2), gamma=tensors(2), beta=tensors(2), mean=tensors(2),
-    var=tensors(2, low=0.25, high=4.), eps=st.sampled_from([0.1, 0.5])))
+    weight=tensors(_n, 3), bias=tensors(_n), gamma=tensors(_n), beta=tensors(_n), mean=tensors(_n),
+    var=tensors(_n, low=0.25, high=4.), eps=st.sampled_from([0.1, 0.5])))
 ex.hint("The normalization multiplies by `gamma/(var + eps).sqrt()`: call it `scale`, one number for each output.",
         "`weight*scale[:, None]` scales each row; the mean is subtracted from the old bias before it is scaled.")
 
@@ -138,6 +144,11 @@ def _(weight, bias, gamma, beta, mean, var, eps):
     rows = [(w*g/(v + eps)**0.5, b + (a - m)*g/(v + eps)**0.5)
             for w, a, g, b, m, v in zip(weight, bias, gamma, beta, mean, var)]
     return torch.stack([row for row, _ in rows]), torch.stack([o for _, o in rows])
+
+@ex.also
+def _(weight, bias, gamma, beta, mean, var, eps):
+    scale = gamma/(var + eps).sqrt()
+    return torch.einsum("o,oi->oi", scale, weight), torch.addcmul(beta, bias - mean, scale)
 
 # %% ../../nbs/checks/export.ipynb #c90x0018
 def _ruler(low, high):
@@ -203,6 +214,11 @@ def _(low, high):
 def _(low, high):
     scale, zero = _ruler(low, high)
     return torch.tensor(scale, dtype=torch.float64), torch.tensor(zero)
+
+@ex.also
+def _(low, high):
+    low, high = min(low, 0), max(high, 0)
+    return (high - low)/255, round(-low*255/(high - low))
 
 # %% ../../nbs/checks/export.ipynb #c90x0023
 def _bits(ax):
