@@ -91,8 +91,8 @@ def ten_digits(split, seed):
 SGD = "opt = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9, weight_decay=5e-4, nesterov=True)"
 ADAM = "opt = torch.optim.AdamW(model.parameters(), lr=lr)"
 FAST = "model = Bfloat16(net).to(memory_format=torch.channels_last)"
-THREE = ("net = nn.Sequential(conv_block(1, 16, 4, 2), conv_block(16, 32, 4, 2), conv_block(32, 64, 4, 2),\n"
-         "                    nn.Flatten(), nn.Linear(576, 10))")
+THREE = ("net = nn.Sequential(conv_block(1, 16, 4, 2), conv_block(16, 32, 4, 2),\n"
+         "                    conv_block(32, 64, 4, 2), nn.Flatten(), nn.Linear(576, 10))")
 START = dict(
     net="net = nn.Sequential(nn.Flatten(), nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 2))",
     model="model = net",
@@ -109,8 +109,8 @@ LADDERS = [Ladder(
     "digits", "3 or 7, two seconds of training", digits, 12, START, [
         Rung("a hidden layer of 100", {}, published=True),
         Rung("three convolutions", dict(
-            net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2), conv_block(24, 48, 3, 2),\n"
-                "                    nn.Flatten(), nn.Linear(432, 2))",
+            net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2),\n"
+                "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(432, 2))",
             epochs="epochs, lr = 3, 1e-2")),
         Rung("bfloat16, channels_last", dict(
             model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False),
@@ -118,8 +118,8 @@ LADDERS = [Ladder(
         Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True),
         Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False),
         Rung("smaller steps first", dict(
-            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2), conv_block(16, 32, 4, 2),\n"
-                "                    nn.Flatten(), nn.Linear(288, 2))"), kept=False),
+            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
+                "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 2))"), kept=False),
         Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False),
         Rung("SGD with momentum", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False),
@@ -137,8 +137,9 @@ LADDERS = [Ladder(
         Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)")),
         Rung("four epochs", dict(epochs="epochs, lr = 4, 1e-2"), published=True),
         Rung("half the channels", dict(
-            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2), conv_block(16, 32, 4, 2),\n"
-                "                    nn.Flatten(), nn.Linear(288, 10))"), kept=False, published=True),
+            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
+                "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 10))"),
+            kept=False, published=True),
     ])]
 
 
