@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['lesson_exercises', 'solution_code', 'student_copy', 'merge_copies', 'write_student_copies', 'definitions',
-           'judge_again', 'read_progress', 'progress_table']
+           'surroundings', 'judge_again', 'read_progress', 'progress_table']
 
 # %% ../nbs/32_student.ipynb #26516f26
 import ast
@@ -151,6 +151,7 @@ def _adds_methods(
 
 def definitions(
     nb, # a notebook, as nbformat reads it
+    values:bool=False, # and what it assigns?
 )->list: # pieces of Python, in order
     "What a notebook imports, and the functions, classes and methods that it defines."
     nodes = []
@@ -158,14 +159,25 @@ def definitions(
         if cell.cell_type != "code" or "google.colab" in cell.source: continue
         with contextlib.suppress(SyntaxError): nodes += ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)).body
     kinds = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef
+    if values: kinds += ast.Assign, ast.AnnAssign
     return [ast.unparse(node) for node in nodes if isinstance(node, kinds) or _adds_methods(node)]
+
+def surroundings(
+    nb, # a notebook, as nbformat reads it
+    names:dict|None=None, # what is known before it, by name; grows
+    values:bool=False, # and what it assigns?
+)->dict: # by name, what is known after it
+    "The names that an answer can use without a run of its notebook: what that imports and defines."
+    names = {} if names is None else names
+    for piece in definitions(nb, values):
+        with contextlib.suppress(Exception, SystemExit): exec(piece, names)
+    return names
 
 def _judge_all(path):
     "Print what the checks of a notebook say: a name, then its state; `?` where an answer needs what only a run makes."
     import nbformat
-    nb, names = nbformat.read(path, as_version=4), {}
-    for piece in definitions(nb):
-        with contextlib.suppress(Exception): exec(piece, names)
+    nb = nbformat.read(path, as_version=4)
+    names = surroundings(nb)
     for stub, cell in zip(nb.cells, nb.cells[1:]):
         if not (call := _CHECK.match(cell.source.strip())): continue
         print(call[1], end=":", flush=True)
