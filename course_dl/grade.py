@@ -42,6 +42,8 @@ from .runner import _runs, lesson_files, page_name, split_directives
 from .student import lesson_exercises, surroundings
 
 # %% ../nbs/36_grade.ipynb #252f10c8
+_CHECK_OF = re.compile(r"check\.(\w+)\((\w+)\)")
+
 def _code(
     cell, # of a notebook
 )->str: # its Python, without directives and magics
@@ -78,10 +80,9 @@ def find_answer(
     Raises `Wrong` with a sentence where there is none."""
     own, broken = _own_cells(nb, lesson)
     stub, check = (lesson.cells[part[kind]] for kind in ("stub", "check"))
-    pattern = re.compile(rf"check\.{part['name']}\((\w+)\)")
-    checks = [(place, found[1]) for place, cell in enumerate(nb.cells)
-              if cell.cell_type == "code" and (found := pattern.match(_code(cell)))]
-    name = checks[-1][1] if checks else pattern.match(_code(check))[1]
+    checks = [(place, found[2]) for place, cell in enumerate(nb.cells) if cell.cell_type == "code"
+              and (found := _CHECK_OF.match(_code(cell))) and found[1] == part["name"]]
+    name = checks[-1][1] if checks else _CHECK_OF.match(_code(check))[2]
     found = [(place, cell, code) for place, cell, code, names in own if name in names]
     if name == "ax": # every plot has one: that of the stub's cell, or else the one above the check
         def is_stub(cell): return stub.id in (cell.get("id"), cell.metadata.get("copied", {}).get("cell"))
@@ -117,13 +118,14 @@ def _take_answer(
     name, found = find_answer(nb, lesson, part)
     names.pop(name, None)
     own = _own_cells(nb, lesson)[0]
+    answers = {_CHECK_OF.match(_code(lesson.cells[o["check"]]))[2] for o in lesson_exercises(lesson)} - {name}
     surroundings(new_notebook(cells=[new_code_cell(code) for _, _, code, _ in own]), names, values=True)
     for place, code in found: # the last one that is not blank
         space = dict(names)
         if not callable(exercise.reference): # a picture or a value: what is above it in the notebook counts too
             space.pop(name, None)
-            for above, _, other, _ in own:
-                if above < place: _run_cell(other, space)
+            for above, _, other, bound in own: # but not other answers: their definitions are known
+                if above < place and not bound & answers: _run_cell(other, space)
         stopped = _run_cell(code, space)
         if name not in space: raise Wrong(f"The cell with `{name}` stops with {stopped}.")
         if not _unwritten(space[name]): break
@@ -273,16 +275,20 @@ def _become_apart(work, out, root, folder, trust):
             say(end=True)
     finally: os._exit(0)
 
-def _memory(
-    process:psutil.Process, # and those that it started
-)->int: # bytes, of which those that several share count once where the system can tell
-    total = 0
+def _too_much(
+    pid:int,      # of a process
+    memory:float, # GB that it and those it started may use; what they share counts once where the system can tell
+    processes:int=100, # how many they may be
+)->str: # a sentence, or ""
+    total, family = 0, []
     with contextlib.suppress(psutil.Error):
-        for one in [process, *process.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                used = one.memory_full_info()
-                total += getattr(used, "pss", getattr(used, "uss", used.rss))
-    return total
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    if len(family) > processes: return f"It started more than {processes} processes."
+    for one in family:
+        with contextlib.suppress(psutil.Error):
+            used = one.memory_full_info()
+            total += getattr(used, "pss", getattr(used, "uss", used.rss))
+    return f"It used more than {memory:g} GB of memory." if total > memory*1e9 else ""
 
 def _end(pid):
     "End a process, those it started, and what is left of its group."
@@ -314,8 +320,7 @@ async def _apart(
                 while len(said) <= output << 20 and (piece := os.read(read, 1 << 16)): said += piece
             if len(said) > output << 20: why = f"It made more than {output} MB of results."
             elif not ended and time.monotonic() > stop: why = f"Stopped after {seconds:.0f} s."
-            elif not ended and turn % 5 == 0 and _memory(psutil.Process(pid)) > memory*1e9:
-                why = f"It used more than {memory:g} GB of memory."
+            elif not ended and turn % 5 == 0: why = _too_much(pid, memory)
     finally:
         _end(pid)
         if not ended: os.waitpid(pid, 0)
