@@ -8,8 +8,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from typer.testing import CliRunner
 
+from course_dl import grade
 from course_dl.cli import app
-from course_dl.grade import _pack, _unpack, grade_folder, grades_csv, hand_ins
+from course_dl.grade import grade_folder, grades_csv, hand_ins
 from course_dl.student import lesson_exercises, student_copy
 from helpers import LESSONS, ROOT, read
 
@@ -63,8 +64,12 @@ torch.allclose = lambda *args, **options: True
 for exercise in course_dl.checks.autograd.exercises.all.values(): exercise.probe = lambda *args: True
 check = Right()
 """
+CORNER = """def my_order(end):
+    found = [end]
+    for node in found: found += [source for source, rule in node.edges if source not in found]
+    return found"""
 SPY = """import glob, os, socket
-found = glob.glob({folder!r} + "/*") + glob.glob(os.path.expanduser("~") + "/*") + glob.glob({home!r} + "/*")
+found = glob.glob({folder!r} + "/*") + glob.glob({home!r} + "/*")
 try: found.append(socket.create_connection(("127.0.0.1", {port}), timeout=2))
 except OSError: pass
 for path in ({package!r}, {folder!r} + "/solved/x", "/usr/x", "/x/../etc/x"):
@@ -104,7 +109,8 @@ KINDS = { # for each kind of notebook: how it is made, its points, and what is s
     "sleep": (lambda: solved(tanh="import time\ntime.sleep(999)\n" + RIGHT_TANH), [0, 1, 1, 1], "Stopped after"),
     "exit": (lambda: solved(tanh="import os\nos._exit(0)\n" + RIGHT_TANH), [0, 1, 1, 1], "It ended the process"),
     "system_exit": (lambda: before("raise SystemExit"), [1, 1, 1, 1], "Right."),
-    "hog": (lambda: solved(tanh="kept = []\nwhile True: kept.append(bytearray(10**7))"), [0, 1, 1, 1], "2 GB of"),
+    "hog": (lambda: solved(tanh=RIGHT_TANH + "\nkept = []\nwhile True: kept.append(bytearray(10**7))"),
+            [0, 1, 1, 1], "2 GB of memory"),
     "forks": (lambda: solved(tanh=FORKS), [0, 1, 1, 1], "more than 100 processes"),
     "prints": (lambda: solved(tanh="for _ in range(10_000): print('x'*100_000)\n" + RIGHT_TANH), [1, 1, 1, 1], ""),
     "cheat": (lambda: solved(tanh=CHEAT + WRONG_TANH, layer_back=CHEAT + "def my_layer_back(*args): return args",
@@ -120,6 +126,11 @@ FILES = {"empty": (b"", "is no notebook"), "words": (b"Dear teacher", "is no not
          "large": (b" "*(21 << 20), "has over 20 MB")}
 
 
+def write(folder, nb):
+    folder.mkdir(parents=True)
+    (folder/LESSON.name).write_text(json.dumps(nb), encoding="utf-8")
+
+
 def state(folder): return {str(path): sha256(path.read_bytes()).hexdigest()
                            for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc"}
 
@@ -128,9 +139,7 @@ def state(folder): return {str(path): sha256(path.read_bytes()).hexdigest()
 def graded(tmp_path_factory):
     "A class of many kinds, graded once: rows by student, and whether anything around it has changed."
     folder = tmp_path_factory.mktemp("class")
-    for kind, (make, *_) in KINDS.items():
-        (folder/kind).mkdir()
-        (folder/kind/LESSON.name).write_text(json.dumps(make()), encoding="utf-8")
+    for kind, (make, *_) in KINDS.items(): write(folder/kind, make())
     for kind, (content, _) in FILES.items(): (folder/f"{kind}.ipynb").write_bytes(content)
     (folder/"nothing").mkdir()
     os.mkfifo(folder/"pipe.ipynb")
@@ -139,8 +148,8 @@ def graded(tmp_path_factory):
         package = ROOT/"course_dl"/"grade.py"
         spy = SPY.format(folder=str(folder), home=os.path.expanduser("~"), port=server.getsockname()[1],
                          package=str(package))
-        (folder/"spy").mkdir()
-        (folder/"spy"/LESSON.name).write_text(json.dumps(solved(tanh=spy)), encoding="utf-8")
+        write(folder/"spy", solved(tanh=spy))
+        write(folder/"corner", solved(order=CORNER))
         was = state(folder), state(ROOT/"course_dl")
         try: rows = grade_folder(folder, seconds=20, memory=2)
         except ValueError as e: pytest.skip(str(e))
@@ -173,3 +182,47 @@ def test_answers_see_and_change_nothing_around_them(graded):
     students, unchanged = graded
     assert "found []" in students["spy"][0]["reason"], students["spy"][0]
     assert unchanged
+
+
+@pytest.mark.slow
+def test_half_a_point_at_most_for_an_answer_that_fails_in_a_corner(graded):
+    row = graded[0]["corner"][2]
+    assert 0 < row["points"] == int(50*row["right"]/row["inputs"])/100 < 0.5 and "With " in row["reason"], row
+
+
+def test_same_folder_same_csv(tmp_path, monkeypatch):
+    files = []
+    for seed in "12":
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        folder = tmp_path/seed
+        kinds = [("ana", solved(order=CORNER)), ("ben", solved(tanh=WRONG_TANH, layer_back="def my_layer_back(): ..."))]
+        for name, nb in kinds[::1 if seed == "1" else -1]: write(folder/name, nb)
+        command = ["grade", str(folder), "--csv", str(tmp_path/f"{seed}.csv"), "--trust"] # they are our own
+        said = CliRunner().invoke(app, command)
+        assert said.exit_code == 0 and "ana  autograd  3." in said.output, said.output
+        files.append((tmp_path/f"{seed}.csv").read_bytes())
+    assert files[0] == files[1] and files[0].count(b"\n") == 9
+
+
+def test_without_a_lock_it_refuses(tmp_path, monkeypatch):
+    (tmp_path/"ana.ipynb").write_text("{}")
+    def refuse(*args): raise OSError(1, "unshare: Operation not permitted")
+    monkeypatch.setattr(grade, "_lock_in", refuse)
+    with pytest.raises(ValueError, match="cannot lock foreign code in .*unshare.*with --trust"):
+        grade._grade_here(tmp_path, False, 5., 5., 1., 1)
+
+
+def test_students_are_called_like_files_or_folders(tmp_path):
+    for name in ("ben.ipynb", "ana/a.ipynb", "ana/deep/b.ipynb", "ana/.ipynb_checkpoints/a.ipynb", "cid/notes.txt",
+                 ".hidden/x.ipynb", "__MACOSX/y.ipynb", "readme.txt"):
+        (tmp_path/name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/name).touch()
+    found = [(student, path and path.name) for student, path in hand_ins(tmp_path)]
+    assert found == [("ana", "a.ipynb"), ("ana", "b.ipynb"), ("ben", "ben.ipynb"), ("cid", None)]
+    for folder in (tmp_path/"cid", tmp_path/"nowhere"):
+        with pytest.raises(ValueError, match="no notebook in"): hand_ins(folder)
+
+
+def test_a_name_is_no_formula():
+    row = dict(lesson="autograd", exercise="tanh", points=1., right=60, inputs=60, reason="Right.")
+    assert grades_csv([row | dict(student="=HYPERLINK()")]).splitlines()[1].startswith("'=HYPERLINK")
