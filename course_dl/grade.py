@@ -436,7 +436,7 @@ def _which_lesson(
 async def _grade_one(job, folder, lesson, tries, names, trust, seconds, total, memory, turns):
     "Judge each exercise of a notebook in a process of its own, one after the other."
     async with turns:
-        print(f"{job['student']}: {job['lesson']}", file=sys.stderr, flush=True)
+        if sys.stderr.isatty(): print(f"{job['student']}: {job['lesson']}", file=sys.stderr)
         stop = time.monotonic() + total
         for part, exercise in lesson["parts"]:
             left = min(seconds, stop - time.monotonic())
