@@ -104,11 +104,13 @@ def student_command(
     folder:Path=typer.Argument(help="Where to write; made if missing."),
     force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
+    nbgrader:bool=typer.Option(False, "--nbgrader", help="For those who teach: write assignments for nbgrader."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
-    from course_dl.student import write_student_copies
-    try: files = write_student_copies(folder, force, solutions)
+    from course_dl.student import write_nbgrader, write_student_copies
+    try: files = write_nbgrader(folder) if nbgrader else write_student_copies(folder, force, solutions)
     except OSError as e: _fail(str(e))
+    if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
     solved = f"; solved: {folder/'solutions'}" if solutions else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
