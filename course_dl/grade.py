@@ -334,6 +334,7 @@ def _lesson_names(
     path:Path, # a lesson
     nb,        # the same, as nbformat reads it
 )->dict: # by name, what its cells know at the end; without stubs, checks, proofs and what is slow
+    import matplotlib.pyplot as plt
     names = {"__name__": "__main__", "display": lambda *args, **kwargs: None}
     left_out = {place for part in lesson_exercises(nb) for place in (part["stub"], part["check"])}
     before = os.getcwd()
@@ -343,6 +344,7 @@ def _lesson_names(
             if place in left_out or not _runs(cell, False) or "proof" in cell.metadata.get("tags", []): continue
             with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()): exec(_code(cell), names)
         os.chdir(before)
+    plt.close("all")
     return names
 
 def _answer_apart(handed_in, lesson, part, exercise, names, say):

@@ -98,7 +98,7 @@ KINDS = { # for each kind of notebook: how it is made, its points, and what is s
     "deleted": (lambda: with_cells(solved(), lambda cells: [c for c in cells if "my_tanh" not in c.source]),
                 [0, 1, 1, 1], "No cell defines `my_tanh`."),
     "last_counts": (lambda: with_cells(solved(), lambda cells: cells + [new_code_cell(WRONG_TANH)]),
-                    [0, 1, 1, 1], "tanh"),
+                    [0, 1, 1, 1], "the value: Expected"),
     "constant": (lambda: with_cells(solved(tanh=RIGHT_TANH.replace("1 -", "ONE -")),
                                     lambda cells: [new_code_cell("ONE = 1"), *cells]), [1, 1, 1, 1], "Right."),
     "raises": (lambda: solved(tanh="def my_tanh(v):\n    return v.data/undefined"), [0, 1, 1, 1], "NameError"),
