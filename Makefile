@@ -4,7 +4,7 @@ BIN := .venv/bin
 MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help env run test lint lab student notebooks renumber bench mutants docs quarto site lock hooks clean
+.PHONY: help env run test lint lab student notebooks renumber bench mutants docs quarto book site lock hooks clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ _docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md sett
 quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
 	$(BIN)/python -m docs.quarto
 
+book: env ## the lessons as a book in _book: an EPUB, and where there is Chromium a PDF
+	$(BIN)/python -m docs.book.make
+
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000
 
@@ -74,4 +77,4 @@ env: .venv/ready ## make .venv with the package and its tools
 	@touch $@
 
 clean: ## remove what was made, but no notebook and no data
-	rm -rf .venv _docs _proc build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv _docs _book _proc build dist *.egg-info .pytest_cache .ruff_cache

@@ -25,6 +25,9 @@ SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "docs/accessibilit
                        "CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md"]
 PATHS = ["nbs/index.ipynb", "docs/404.md", *sum(SECTIONS.values(), [])]
 include_patterns = [*PATHS, "nbs/checks/*.ipynb"]
+BOOKS = sorted((ROOT/"_book").glob("*.*"), key=lambda path: path.suffix)  # of `make book`, where they are there
+html_extra_path = [f"../_book/{path.name}" for path in BOOKS]
+html_context["books"] = [(path.suffix[1:].upper(), path.name) for path in BOOKS]  # noqa: F821
 
 
 def name_pages(app): app.project = app.env.project = lesson.Pages(app.srcdir, app.config.source_suffix)

@@ -1,5 +1,5 @@
 "How Sphinx builds the book; what it reads and writes is in pages.py."
-from docs.book.pages import BOOK, HERE, HOST, SETTINGS
+from docs.book.pages import BOOK, HERE, SETTINGS
 
 project = "Deep learning, line by line"
 author, copyright, version, language = SETTINGS["author"], SETTINGS["copyright"], SETTINGS["version"], "en"

@@ -105,7 +105,7 @@ def outlined(data, headings):
 def make_pdf(epub):
     "Print twice: contents and links to solutions learn from the first time on which page everything is."
     from playwright.sync_api import sync_playwright
-    (page := BUILD/"print.html").write_text(print_page(epub), encoding="utf-8")
+    (page := epub.parent/"print.html").write_text(print_page(epub), encoding="utf-8")
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page()
@@ -114,6 +114,7 @@ def make_pdf(epub):
             "h1, h2, h3, h4, h5, h6", "all => all.map(o => [o.closest('[id]')?.id ?? '', o.textContent.trim()])")
         def printed(): return tab.pdf(tagged=True, outline=True, prefer_css_page_size=True, print_background=True)
         _, pages = outlined(printed(), headings)
+        tab.reload(timeout=120_000)  # printed a second time as it is, Chromium breaks some pages elsewhere
         listed = tab.evaluate("""pages => [...document.querySelectorAll("a > b:last-child")].map(number => {
             const name = number.parentElement.hash.slice(1);
             number.textContent = pages[name];
@@ -126,18 +127,18 @@ def make_pdf(epub):
     return data
 
 
-def main():
-    shutil.rmtree(BUILD, ignore_errors=True)
-    epub = BUILD/"epub"
+def main(out=OUT, build=BUILD):
+    shutil.rmtree(build, ignore_errors=True)
+    epub = build/"epub"
     failed = sphinx(["-q", "-W", "--keep-going", "-j", "auto", "-b", "epub", "-c", "docs/book", "-d",
-                     str(BUILD/"doctrees"), str(ROOT), str(epub)])
+                     str(build/"doctrees"), str(ROOT), str(epub)])
     if failed: sys.exit(failed)
-    OUT.mkdir(exist_ok=True)
-    _write_whole(OUT/f"{NAME}.epub", (epub/f"{NAME}.epub").read_bytes())
-    print(f"The book is at {OUT/NAME}.epub")
+    out.mkdir(exist_ok=True)
+    _write_whole(out/f"{NAME}.epub", (epub/f"{NAME}.epub").read_bytes())
+    print(f"The book is at {out/NAME}.epub")
     if lacks := missing(): sys.exit(f"No PDF, for it needs {' and '.join(lacks)}.")
-    _write_whole(OUT/f"{NAME}.pdf", make_pdf(epub))
-    print(f"and at {OUT/NAME}.pdf")
+    _write_whole(out/f"{NAME}.pdf", make_pdf(epub))
+    print(f"and at {out/NAME}.pdf")
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__": main(*map(Path, sys.argv[1:]))

@@ -15,6 +15,7 @@ from course_dl.student import lesson_exercises
 from docs import lesson
 from docs.conf import PATHS, SECTIONS, SETTINGS, math, text_of
 
+PLOT = re.compile(r"\{'text/plain': '<matplotlib")  # the value of a plot's last line is no result
 BOOK = [*SECTIONS["Lessons"], "nbs/21_pitfalls.ipynb", "nbs/22_glossary.ipynb"]
 HERE = "docs/book"
 HOST = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}"
@@ -45,7 +46,7 @@ def still(cell, page):
     "A figure to play with is its picture, a film its last frame; a line below says where it moves."
     moves = ""
     for data in (output.data for output in cell.get("outputs", []) if "data" in output):
-        if figure_type in data: del data[figure_type]; moves = "can be moved"
+        if data.pop(figure_type, None): moves = "can be moved"
         if last := lesson.last_frame(data.get("image/png")): data["image/png"], moves = last, "is a film"
     return [new_markdown_cell(f"*On [the site]({HOST}/{page}.html) this picture {moves}.*")]*bool(moves)
 
@@ -64,8 +65,7 @@ def chapter(text, path):
         if {"proof", "setup"} & set(tags) or cell.cell_type == "code" and checks: continue
         if cell.cell_type == "markdown": cell.source = book_links(cell.source, "nbs")
         if "plot" in tags: cell.metadata["tags"] = ["remove-input"]
-        if cell.cell_type == "code":  # the value of a plot's last line is no result
-            cell.outputs = [o for o in cell.outputs if not o.get("data", {}).get("text/plain", "").startswith("<matplotlib")]
+        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if not PLOT.match(str(o.get("data")))]
         nb.cells += [cell, *still(cell, page)]
     made = lesson.page(nbformat.writes(nb), path)
     made.cells = [cell for cell in made.cells if not cell.source.startswith('<div class="cell-links">')]
@@ -88,7 +88,8 @@ def prepare(app, page, source):
     path = app.env.doc2path(page, base=False).as_posix()
     if page == "preface":
         dates = {nbformat.reads(text_of(o), as_version=4).metadata["last_run"]["date"] for o in BOOK}
-        source[0] = Template(source[0]).substitute(SETTINGS, host=HOST, made=" to ".join(sorted({min(dates), max(dates)})))
+        made = " to ".join(sorted({min(dates), max(dates)}))
+        source[0] = Template(source[0]).substitute(SETTINGS, host=HOST, made=made)
         names = [*map(app.project.path2doc, BOOK), "solutions"]
         source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *names, "```"])
     elif page == "solutions": source[0] = "\n\n".join([source[0], *solutions()])
