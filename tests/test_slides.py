@@ -14,7 +14,7 @@ FIT = """() => {
     for (const o of slide.querySelectorAll("*")) {
         const r = o.getBoundingClientRect();
         const words = [...o.childNodes].some(c => c.nodeType == 3 && c.textContent.trim());
-        if (r.bottom > box.bottom-8 || r.right > box.right-8) found.push(["over the edge", o.outerHTML.slice(0, 80)]);
+        if (r.bottom > box.bottom-36 || r.right > box.right-8) found.push(["over the edge", o.outerHTML.slice(0, 80)]);
         if (words && !o.closest("math") && parseFloat(getComputedStyle(o).fontSize) < 24)
             found.push(["small", o.outerHTML.slice(0, 80)]);
         if (o.tagName == "IMG" && (r.height < 250 && r.width < 600)) found.push(["small", o.alt]);
