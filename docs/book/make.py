@@ -32,7 +32,7 @@ def chromium():
 
 def missing():
     "What a PDF needs and this machine lacks."
-    tools = [name for name in ("playwright", "pikepdf") if not find_spec(name)]
+    tools = [f"{name} (.venv/bin/pip install {name})" for name in ("playwright", "pikepdf") if not find_spec(name)]
     return tools + ["Chromium (on Debian, apt-get install chromium)"]*(not chromium())
 
 
@@ -136,7 +136,7 @@ def main(out=OUT, build=BUILD):
     out.mkdir(exist_ok=True)
     _write_whole(out/f"{NAME}.epub", (epub/f"{NAME}.epub").read_bytes())
     print(f"The book is at {out/NAME}.epub")
-    if lacks := missing(): sys.exit(f"No PDF, for it needs {' and '.join(lacks)}.")
+    if lacks := missing(): return print(f"No PDF, for it needs {' and '.join(lacks)}.")
     _write_whole(out/f"{NAME}.pdf", make_pdf(epub))
     print(f"and at {out/NAME}.pdf")
 

@@ -7,8 +7,10 @@ from string import Template
 import nbformat
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
+from PIL import Image
 from sphinx.builders.epub3 import Epub3Builder
 
+from course_dl.core import said_type
 from course_dl.figures import figure_type
 from course_dl.runner import page_name
 from course_dl.student import lesson_exercises
@@ -64,8 +66,10 @@ def chapter(text, path):
         checks = re.match(r"check\.|from course_dl\.checks", cell.source)
         if {"proof", "setup"} & set(tags) or cell.cell_type == "code" and checks: continue
         if cell.cell_type == "markdown": cell.source = book_links(cell.source, "nbs")
-        if "plot" in tags: cell.metadata["tags"] = ["remove-input"]
-        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if not PLOT.match(str(o.get("data")))]
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not PLOT.match(str(o.get("data")))]
+            tells = any(o.get("data", {}).get(said_type, {}).get("kind") == "Result" for o in cell.outputs)
+            if tells or "plot" in tags: cell.metadata["tags"] = ["remove-input"]
         nb.cells += [cell, *still(cell, page)]
     made = lesson.page(nbformat.writes(nb), path)
     made.cells = [cell for cell in made.cells if not cell.source.startswith('<div class="cell-links">')]
@@ -109,10 +113,15 @@ def to_xhtml(app, page, template, context, doctree):
 
 
 class Builder(Epub3Builder):
-    "The manifest of an EPUB names the pages that hold formulas, and the picture of its cover."
+    "An EPUB with a cover as high as a book, whose manifest names it and the pages that hold formulas."
     media_types = Epub3Builder.media_types | {".woff2": "font/woff2"}
 
     def build_content(self):
+        path = self.outdir/self.config.epub_cover[0]
+        with Image.open(path) as picture:
+            cover = Image.new("RGB", (picture.width, picture.width*8//5), picture.getpixel((0, 0)))
+            cover.paste(picture, (0, (cover.height - picture.height)//2))
+        cover.save(path)
         super().build_content()
         def declare(found):
             path = self.outdir/found[1]
