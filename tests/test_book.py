@@ -14,7 +14,7 @@ from docs.book import make
 from docs.book.pages import BOOK, chapter
 from helpers import LESSONS, ROOT, module_name, read, watch
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the book takes a minute to make, more on a busy machine
 
 
 @pytest.fixture(scope="session")
