@@ -4,7 +4,8 @@ BIN := .venv/bin
 MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help env run test lint lab student notebooks renumber bench ladder mutants docs quarto site lock hooks clean
+.PHONY: help env run test lint lab student notebooks renumber bench ladder mutants docs quarto book slides site lock \
+	hooks clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,13 +49,19 @@ mutants: env ## plant mistakes at random and see what notices them; N=200 for mo
 docs: _docs/index.html ## turn the notebooks and their stored outputs into a site, in _docs
 	@echo "The site is at $(CURDIR)/_docs/index.html"
 
-_docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
+_docs/index.html: $(shell find nbs course_dl docs $(wildcard _book _slides) *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
 	@rm -rf build/site
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
 	@rm -rf _docs && mv build/site/html _docs
 
 quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
 	$(BIN)/python -m docs.quarto
+
+book: env ## the lessons as a book in _book: an EPUB, and where there is Chromium a PDF
+	$(BIN)/python -m docs.book.make
+
+slides: env ## slides of lessons in _slides/slides, each a file that needs nothing else; press s for the notes
+	$(BIN)/python -m docs.slides.make $(LESSON)
 
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000
@@ -77,4 +84,4 @@ env: .venv/ready ## make .venv with the package and its tools
 	@touch $@
 
 clean: ## remove what was made, but no notebook and no data
-	rm -rf .venv _docs _proc build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv _docs _book _slides _proc build dist *.egg-info .pytest_cache .ruff_cache
