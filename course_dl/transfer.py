@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['changed']
 
-# %% ../nbs/91_transfer.ipynb #tff6ae2f
+# %% ../nbs/91_transfer.ipynb #tfe2b02e
 def changed(
     before:dict, # a state dict: tensors by name
     after:dict,  # another, with the same names
-)->list:         # names of the tensors that differ in any number, in the order of `before`
+)->list:         # names of the tensors that differ in any number, in `before`'s order
     "What a training has changed."
     return [name for name in before if not before[name].equal(after[name])]

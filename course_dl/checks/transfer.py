@@ -17,7 +17,7 @@ from ..transfer import changed
 exercises = Exercises("transfer")
 check, hint = exercises.check, exercises.hint
 
-# %% ../../nbs/checks/transfer.ipynb #tc1ac2e8
+# %% ../../nbs/checks/transfer.ipynb #tc86bde5
 def _features(body, dl):
     training = body.training
     body.eval()
@@ -49,7 +49,7 @@ def _on_body(answer, sizes, training):
     if not (isinstance(got, tuple | list) and len(got) == 2 and all(isinstance(o, Tensor) for o in got)):
         raise Wrong("Return two tensors, all features and all labels.")
     features, labels = got
-    if features.requires_grad: raise Wrong("The features carry a graph with them. Compute them under `torch.no_grad()`.")
+    if features.requires_grad: raise Wrong("The features carry a graph. Compute them under `torch.no_grad()`.")
     if body.training != training: raise Wrong("Leave the body in the mode in which you got it.")
     order = labels.argsort()
     return features[order] if len(features) == len(labels) else features, labels[order]
@@ -216,7 +216,7 @@ def _by_numpy_again(features, labels, others):
     means = [f[i == k].mean(0) for k in range(i.max()+1)]
     return torch.tensor([int(min(range(len(means)), key=lambda k: ((o-means[k])**2).sum())) for o in x])
 
-# %% ../../nbs/checks/transfer.ipynb #tc30a4d4
+# %% ../../nbs/checks/transfer.ipynb #tccde2a5
 def _prices(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
     if len(lines) != 2: raise Wrong(f"Plot two lines of four rates or more; there are {len(lines)}.")
@@ -236,7 +236,7 @@ _on_new, _on_old = [0.83, 0.88, 0.89, 0.88, 0.83], [0.80, 0.77, 0.73, 0.6, 0.4]
 _words = dict(xlabel="learning rate", ylabel="accuracy", xscale="log")
 
 ex = exercises.add("forgetting", probe=_prices, reference=drawn((_rates, _on_new), (_rates, _on_old), **_words))
-ex.hint("For each rate, train with `train_all`, and measure twice. `nn.Sequential(net[0], expert[1])` has the old head.",
+ex.hint("For each rate, `train_all` and measure twice. `nn.Sequential(net[0], expert[1])` has the old head.",
         "Collect two lists, `ax.plot(rates, …)` each, and `ax.set(xscale=\"log\", …)`.")
 
 # %% ../../nbs/checks/transfer.ipynb #tcad06ec
