@@ -4,7 +4,7 @@ BIN := .venv/bin
 MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help env run test lint lab student notebooks renumber bench mutants docs quarto site lock hooks clean
+.PHONY: help env run test lint lab student notebooks renumber bench ladder mutants docs quarto site lock hooks clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ renumber: env ## number the lessons in the order of _quarto.yml, and mend every 
 
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
+
+ladder: env ## measure what each change adds to accuracy, where a run is missing; an interruption costs one run
+	$(BIN)/python benchmarks/ladder.py
 
 mutants: env ## plant mistakes at random and see what notices them; N=200 for more, SEED=1 for others
 	$(BIN)/python tools/mutants.py -n $(or $(N),60) --seed $(or $(SEED),0)

@@ -46,7 +46,7 @@ def doctor_command():
 def data_command(
     fetch:bool=typer.Option(False, "--fetch", help="Get what is missing from the web."),
 ):
-    "Say where each data set lies; `--fetch` gets the missing ones."
+    "Say where each dataset lies; `--fetch` gets the missing ones."
     from course_dl.data import DataError, cache_folder, data_status, fetch_data
     errors, missing = [], False
     typer.echo(f"Cache: {cache_folder()}")

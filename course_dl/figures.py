@@ -111,6 +111,7 @@ def layers_of(
     if isinstance(model, (nn.Sequential, FashionCNN)):
         return [layer for child, part in model.named_children() for layer in layers_of(part, f"{prefix}{child}.")]
     if isinstance(model, Shortcut): return [dict(kind="shortcut", layers=layers_of(model.block, f"{prefix}block."))]
+    if isinstance(model, nn.Identity): return []
     if isinstance(model, nn.ReLU): return [dict(kind="relu")]
     if isinstance(model, nn.Flatten): return [dict(kind="flatten")]
     if isinstance(model, nn.Linear): return [dict(kind="linear", name=name)]

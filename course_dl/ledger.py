@@ -34,6 +34,7 @@ class Claim:
     random:bool=True     # does it depend on the seed?
     needs_data:bool=True # is it about the real data?
     note:str=""    # why the measured figures lie elsewhere, where they do
+    source:str=""  # whose figure it is: "notes", "reference", "goal" or "arithmetic"; the results say what these are
 
     @property
     def digits(self): return len(self.claimed.partition(".")[2])
@@ -160,7 +161,7 @@ def claim_rows(
     for claim in claims:
         record = records.get(claim.key)
         row = dict(lesson=claim.lesson, figure=claim.figure.replace("`", ""), verdict=verdict(claim, record),
-                   claimed=claim.claimed, measured="", new_run="",
+                   source=claim.source, claimed=claim.claimed, measured="", new_run="",
                    sampling=f"±{claim.sampling:.4f}" if claim.images else "", seeds="", date="", torch="", device="",
                    note=claim.note)
         if row["verdict"] != "unmeasured":

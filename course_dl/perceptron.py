@@ -15,7 +15,7 @@ def _clouds(
     centers:list, # center of each cloud, pairs of numbers
     labels:list,  # class of each cloud
     n:int,        # number of points, 1 or more
-    seed:int,     # seed of this data set's own generator
+    seed:int,     # seed of this dataset's own generator
 )->tuple:         # `x`, float32 (n, 2), and `y`, int64 (n,)
     "Points around several centers in turn, with standard deviation 1."
     if n < 1: raise ValueError(f"n must be 1 or more, got {n}")

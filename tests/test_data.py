@@ -80,7 +80,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hosts(monkeypatch):
-    "Two hosts with miniatures of all data sets, and less patience with them than the course has."
+    "Two hosts with miniatures of all datasets, and less patience with them than the course has."
     sample = tar(*members.items())
     served = {name: gzip.compress(raw) for name, raw in zip(files, contents)}
     pair = [Host(served | {"mnist_sample.tgz": gzip.compress(sample)}) for _ in range(2)]
@@ -262,7 +262,7 @@ def test_home_that_cannot_be_written(tmp_path, monkeypatch, recwarn):
 
 
 def child(tmp_path, code):
-    "Another Python with the same miniature data sets; it says ready and waits for a line."
+    "Another Python with the same miniature datasets; it says ready and waits for a line."
     (tmp_path/"state").write_bytes(pickle.dumps(data._datasets))
     head = ("import os, pickle, resource; from course_dl import data\n"
             f"data._datasets = pickle.load(open({str(tmp_path/'state')!r}, 'rb'))\n"
@@ -318,7 +318,7 @@ def test_another_process_unpacks_faster(hosts, cache, monkeypatch):
 
 
 def put_archive(monkeypatch, cache, raw):
-    "An archive of which the table of data sets says that it is the right one."
+    "An archive of which the table of datasets says that it is the right one."
     patch(monkeypatch, "mnist_sample", files={"mnist_sample.tgz": sha(raw)})
     cache.mkdir()
     (cache/"mnist_sample.tgz").write_bytes(raw)
@@ -454,7 +454,7 @@ def test_bad_mirror_folder(hosts, tmp_path, monkeypatch, spoil, word, seen):
 
 
 def test_mirror_without_the_data_set(hosts, tmp_path, monkeypatch):
-    "A mirror need not hold every data set; the search goes on."
+    "A mirror need not hold every dataset; the search goes on."
     monkeypatch.setenv("COURSE_DL_DATA", str(tmp_path))
     assert fetch_data("mnist") == hosts[0].name
 

@@ -18,7 +18,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 from PIL import Image
-from torch import nn
 
 from course_dl import figures
 from course_dl.cnn import FashionCNN
@@ -223,8 +222,6 @@ IN_BROWSER = """(m, [layers, file, pixels, mean, std]) => {
 def asked_in_browser(tab, predict, pixels):
     "Logits that the module of the figures computes in a page, from the bytes of a safetensors file."
     model = fold_norms(predict.model)
-    for name, part in list(model.named_modules()):  # nothing is left of them, and the module knows no such layer
-        if isinstance(part, nn.Identity): model.set_submodule(name, nn.Sequential())
     file = safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()})
     found = []
     for part in pixels.split(500):

@@ -13,13 +13,13 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import moves
 from course_dl import figures
 from course_dl.core import seed_everything
 from course_dl.data import fashion_mnist, mnist_sample
 from course_dl.deeper import Shortcut, small_net
+from course_dl.export import fold_norms
 from course_dl.learner import OneCycle, TinyLearner
 from course_dl.recipes import deep_net, threes_and_sevens
 from course_dl.thermometer import thermometer_data
@@ -184,18 +184,6 @@ def garments_agree(js, **module):
 def test_the_network_of_garments_says_what_pytorch_says(js): garments_agree(js)
 
 
-def folded(model):
-    "The same network without batch normalization: each is folded into the convolution before it."
-    parts = list(model.named_children())
-    for (_, conv), (name, part) in zip([(None, None), *parts], parts):
-        if isinstance(part, nn.BatchNorm2d):
-            before = next(key for key, value in parts if value is conv)
-            setattr(model, before, fuse_conv_bn_eval(conv, part))
-            setattr(model, name, nn.Sequential())
-        else: folded(part)
-    return model
-
-
 def layers_agree(js, **module):
     "Networks given as data: every kind of layer, and the better network, whose batch normalizations are folded."
     seed_everything(0)
@@ -204,8 +192,8 @@ def layers_agree(js, **module):
                         nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2))
     net, x = small_net(), torch.randn(64, 1, 28, 28)
     net(x)  # statistics of their own
-    for model, xs in ((odd, torch.randn(5, 2, 17, 19)), (folded(net.eval()), x[:3])):
-        with torch.no_grad(): expected = model(xs)
+    for model, xs, answered in ((odd, torch.randn(5, 2, 17, 19), odd), (fold_norms(net.eval()), x[:3], net)):
+        with torch.no_grad(): expected = answered(xs)
         weights = {key: dict(shape=list(value.shape), values=value.flatten().tolist())
                    for key, value in model.state_dict().items()}
         found = js("""(m, [layers, weights, shape, all]) => all.map(values => [...m.runLayers(layers, weights,

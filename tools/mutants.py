@@ -26,7 +26,7 @@ OPERATORS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast
              ast.Div: ("/", "*"), ast.FloorDiv: ("//", "/"), ast.Pow: ("**", "*"), ast.Mod: ("%", "*"),
              ast.And: ("and", "or"), ast.Or: ("or", "and")}
 NAMES = {"min": "max", "max": "min", "mean": "sum", "sum": "mean", "argmin": "argmax", "argmax": "argmin", "any": "all",
-                  "all": "any", "amax": "amin", "amin": "amax", "zeros_like": "ones_like", "floor": "ceil",
+         "all": "any", "amax": "amin", "amin": "amax", "zeros_like": "ones_like", "floor": "ceil",
          "ceil": "floor", "sqrt": "square", "exp": "exp2", "log": "log2", "sign": "abs", "randn_like": "rand_like",
          "eval": "train", "no_grad": "enable_grad", "zeros": "ones", "ones": "zeros"}
 SWAPPED = {ast.Sub: "-", ast.Div: "/", ast.MatMult: "@"}

@@ -14,10 +14,10 @@ import nbformat
 from course_dl.exercises import _TimeUp
 from course_dl.runner import page_name
 from course_dl.student import definitions, lesson_exercises, solution_code
-from mutants import ROOT, Mistakes
+from mutants import Mistakes
+from renumber import ROOT, lessons
 
-LESSONS = [path for path in sorted((ROOT/"nbs").glob("*.ipynb"))
-           if (ROOT/f"nbs/checks/{page_name(path)}.ipynb").exists()]
+LESSONS = [ROOT/"nbs"/name for name in lessons(ROOT/"_quarto.yml")]
 PAGE = ROOT/"nbs/23_exercises.ipynb"
 SIGN, FREE = "the sign goes away again", "the task leaves it free"
 EQUIVALENT = { # mutants that are right: for each exercise a part of the changed line, and why

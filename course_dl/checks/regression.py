@@ -196,7 +196,7 @@ def _look(make):
 
 # %% ../../nbs/checks/regression.ipynb #16b89f48
 def _noisy(noise, in_place=False, fixed=False, inputs=False):
-    "A data set whose noise is `noise(y, std)`."
+    "A dataset whose noise is `noise(y, std)`."
     class Noisy(VectorialDataset):
         def __init__(self, x, y, std):
             super().__init__(x, y + noise(y, std) if fixed else y)
