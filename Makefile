@@ -4,7 +4,8 @@ BIN := .venv/bin
 MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help env run test lint lab student notebooks renumber bench mutants docs quarto site lock hooks clean
+.PHONY: help env run test lint lab student notebooks renumber bench ladder mutants docs quarto book slides site lock \
+	hooks clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,19 +40,28 @@ renumber: env ## number the lessons in the order of _quarto.yml, and mend every 
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
+ladder: env ## measure what each change adds to accuracy, where a run is missing; an interruption costs one run
+	$(BIN)/python benchmarks/ladder.py
+
 mutants: env ## plant mistakes at random and see what notices them; N=200 for more, SEED=1 for others
 	$(BIN)/python tools/mutants.py -n $(or $(N),60) --seed $(or $(SEED),0)
 
 docs: _docs/index.html ## turn the notebooks and their stored outputs into a site, in _docs
 	@echo "The site is at $(CURDIR)/_docs/index.html"
 
-_docs/index.html: $(shell find nbs course_dl docs *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
+_docs/index.html: $(shell find nbs course_dl docs $(wildcard _book _slides) *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
 	@rm -rf build/site
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
 	@rm -rf _docs && mv build/site/html _docs
 
 quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs
 	$(BIN)/python -m docs.quarto
+
+book: env ## the lessons as a book in _book: an EPUB, and where there is Chromium a PDF
+	$(BIN)/python -m docs.book.make
+
+slides: env ## slides of lessons in _slides/slides, each a file that needs nothing else; press s for the notes
+	$(BIN)/python -m docs.slides.make $(LESSON)
 
 site: docs ## serve the site on http://localhost:8000
 	$(BIN)/python -m http.server -d _docs 8000
@@ -74,4 +84,4 @@ env: .venv/ready ## make .venv with the package and its tools
 	@touch $@
 
 clean: ## remove what was made, but no notebook and no data
-	rm -rf .venv _docs _proc build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv _docs _book _slides _proc build dist *.egg-info .pytest_cache .ruff_cache

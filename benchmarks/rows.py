@@ -19,6 +19,7 @@ from course_dl.core import seed_everything
 from course_dl.data import digit_images, fashion_mnist, mnist_sample, read_images
 from course_dl.datasets import TensorLoader
 from course_dl.deeper import Bfloat16, small_net
+from course_dl.ladder import Shifts
 from course_dl.perceptron import get_toy_data
 from course_dl.regression import loss_surface, make_regression
 from course_dl.sgd import mse
@@ -163,6 +164,27 @@ def step_row(
                same=lambda a, b: abs(a-b) < 0.05)
 
 
+def moved_row(
+    n:int=125, # images in the batch
+):
+    "Augmentation on the fly: a batch is moved all at once, beside the step of training that it is for."
+    x, y = torch.rand(n, 1, 28, 28, generator=order()), torch.randint(0, 10, (n,), generator=order())
+    shifts, net = Shifts(nn.Identity(), 2), FashionCNN()
+    def moves():
+        seed_everything(seed)
+        return shifts(x)
+    def one_by_one():
+        seed_everything(seed)
+        around = F.pad(x, [2]*4, value=x.min().item())
+        places = zip(around, *torch.randint(5, (2, n)).tolist())
+        return torch.stack([image[:, down:down+28, across:across+28] for image, down, across in places])
+    def step():
+        calc_grad(net, x, y, F.cross_entropy)
+        return moves()
+    return Row(f"moving {n} images by up to two pixels", {"this course": moves, "one by one": one_by_one,
+               "a step of `FashionCNN`": step}, "a step of `FashionCNN`", 0.1, same=torch.equal)
+
+
 # Files, maps and points
 
 
@@ -275,6 +297,7 @@ def speed_rows(
     n = min(n, len(data.x_train)//1000*1000)
     yield from cnn_rows(data, n)
     yield step_row(compiled=n > 6_000)
+    yield moved_row()
     yield from logistic_rows(data, n)
     yield from picture_rows(path)
     yield map_row()

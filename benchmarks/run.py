@@ -37,7 +37,7 @@ def report(
             f"Growth of an epoch of `FashionCNN`: {grown}.",
             f"The deep net on 3s and 7s under accelerate, on the CPU: an epoch takes one process {one:.2f} s, and two "
             f"that share the same work {two:.2f} s, {two/one:.2f} times as long. "
-            "[Is it faster?](../nbs/16_distributed.ipynb#is-it-faster) says what decides."]
+            "[Is it faster?](../nbs/17_distributed.ipynb#is-it-faster) says what decides."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
     if accuracy:
         from accuracy import accuracy_rows

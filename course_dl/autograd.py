@@ -93,6 +93,7 @@ def relu(a): return Var(a.data.relu(), (a, lambda g: g*(a.data > 0)))
 Var.__matmul__, Var.relu = matmul, relu
 
 # %% ../nbs/09_autograd.ipynb #e8000017
+# difference and mean are made of what is there
 def total(a): return Var(a.data.sum(), (a, lambda g: g.expand(a.data.shape)))
 def power(a, n): return Var(a.data**n, (a, lambda g: g*n*a.data**(n-1)))
 def minus(a, b): return a + b*-1
@@ -108,6 +109,7 @@ def sigmoid(a):
 Var.sigmoid = sigmoid
 
 # %% ../nbs/09_autograd.ipynb #e800001b
+# In `x@w1` a tensor knows nothing of `Var`; Python asks the right side
 Var.__radd__, Var.__rmul__ = add, mul  # here the order does not matter
 Var.__rmatmul__ = lambda b, a: matmul(a, b)
 Var.__rsub__ = lambda b, a: minus(a, b)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'doctor_command', 'data_command', 'run_command', 'results_command', 'student_command', 'progress_command',
-           'serve_command', 'main']
+           'grade_command', 'serve_command', 'main']
 
 # %% ../nbs/30_cli.ipynb #c19d0275
 from pathlib import Path
@@ -104,11 +104,13 @@ def student_command(
     folder:Path=typer.Argument(help="Where to write; made if missing."),
     force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
+    nbgrader:bool=typer.Option(False, "--nbgrader", help="For those who teach: write assignments for nbgrader."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
-    from course_dl.student import write_student_copies
-    try: files = write_student_copies(folder, force, solutions)
+    from course_dl.student import write_nbgrader, write_student_copies
+    try: files = write_nbgrader(folder) if nbgrader else write_student_copies(folder, force, solutions)
     except OSError as e: _fail(str(e))
+    if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
     solved = f"; solved: {folder/'solutions'}" if solutions else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
@@ -123,6 +125,25 @@ def progress_command(
     from course_dl.student import progress_table, read_progress
     try: typer.echo(progress_table(read_progress(folder, again)))
     except ValueError as e: _fail(str(e))
+
+# %% ../nbs/30_cli.ipynb #36e12e01
+@app.command("grade")
+def grade_command(
+    folder:Path=typer.Argument(help="Notebooks, or a folder of notebooks for each student."),
+    csv:Path=typer.Option(None, "--csv", help="Write the points into this file too."),
+    trust:bool=typer.Option(False, "--trust", help="Run answers even where they cannot be locked in."),
+    seconds:float=typer.Option(60., "--seconds", min=1, help="For one exercise."),
+    total:float=typer.Option(300., "--total", min=1, help="For one notebook, in seconds."),
+    memory:float=typer.Option(4., "--memory", min=1, help="For one answer, in GB."),
+):
+    "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
+    from course_dl.core import _write_whole
+    from course_dl.grade import grade_folder, grades_csv, grades_table
+    try:
+        rows = grade_folder(folder, trust, seconds, total, memory)
+        if csv: _write_whole(csv, grades_csv(rows).encode())
+    except (OSError, ValueError) as e: _fail(str(e))
+    typer.echo(grades_table(rows))
 
 # %% ../nbs/30_cli.ipynb #5e12e001
 @app.command("serve")

@@ -43,6 +43,7 @@ def default_device(
     if torch.backends.mps.is_available(): return torch.device("mps")
     return torch.device("cpu")
 
+# %% ../nbs/00_core.ipynb #24a00013
 def made_with(
 )->dict: # `torch` (its release), `device` (its name, or how many threads of the CPU) and `date`
     "What a figure computed here and now is computed with."
@@ -72,7 +73,7 @@ def _sharp(
     fig,  # a matplotlib figure
 )->tuple: # what a notebook shows and keeps of it: the picture, and the size to draw it at
     "A PNG with two pixels for one, as fine screens have them, and at most 256 colors, which keep it small."
-    from PIL import Image
+    from PIL import Image # not SVG: in a notebook GitHub takes text, markers and images out of it
     drawn, kept = io.BytesIO(), io.BytesIO()
     fig.savefig(drawn, dpi=2*fig.dpi, bbox_inches="tight")
     picture = Image.open(drawn).convert("RGB").quantize(256)

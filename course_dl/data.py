@@ -75,9 +75,9 @@ def read_idx(
     return _parse_idx(_unzip(path), str(path))
 
 # %% ../nbs/01_data.ipynb #36d66ec8
-# What the pickles of NumPy's arrays call, by name: three of them NumPy tells only when it pickles
-_makers = [np.zeros(1).__reduce__()[0], np.zeros(1).__reduce_ex__(5)[0], np.float32(0).__reduce__()[0]]
-_allowed = {o.__name__: o for o in (np.ndarray, np.dtype, codecs.encode, *_makers)}
+_allowed = dict(ndarray=np.ndarray, dtype=np.dtype, encode=codecs.encode, # all that NumPy's pickles call
+                _reconstruct=np.zeros(1).__reduce__()[0], # NumPy itself has to say where it keeps these three
+                _frombuffer=np.zeros(1).__reduce_ex__(5)[0], scalar=np.float32(0).__reduce__()[0])
 
 class _ArrayUnpickler(pickle.Unpickler):
     "Unpickle NumPy arrays and plain containers, nothing else."

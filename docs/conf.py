@@ -25,6 +25,12 @@ SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "docs/accessibilit
                        "CHANGELOG.md", "CODE_OF_CONDUCT.md", "SECURITY.md"]
 PATHS = ["nbs/index.ipynb", "docs/404.md", *sum(SECTIONS.values(), [])]
 include_patterns = [*PATHS, "nbs/checks/*.ipynb"]
+# What `make book` and `make slides` have made goes with the site, which links to it.
+BOOKS = sorted((ROOT/"_book").glob("*.*"), key=lambda path: path.suffix)
+SLIDES = sorted((ROOT/"_slides").glob("slides/*.html"))
+html_extra_path = [*[f"../_book/{path.name}" for path in BOOKS], *["../_slides"]*bool(SLIDES)]
+html_context.update(  # noqa: F821
+    books=[(path.suffix[1:].upper(), path.name) for path in BOOKS], slides=[path.stem for path in SLIDES])
 
 
 def name_pages(app): app.project = app.env.project = lesson.Pages(app.srcdir, app.config.source_suffix)
@@ -64,12 +70,18 @@ def describe(app, what, path, symbol, options, lines):
     if len(names) == 1 and what != "data": lines += ["", f"`In its lesson <{module}.html#{names[0]}>`__", ""]
 
 
+def mathml(text, block):
+    "A formula as MathML, which browsers draw by themselves."
+    text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", text)  # \frac12, unknown to docutils
+    try: return tex2mathml(text, as_block=block)
+    except MathError as e: raise ValueError(f"formula {text!r}: {e}") from None
+
+
 def math(block):
-    "A visitor that writes a formula as MathML, which browsers draw by themselves."
+    "A visitor that writes a formula as MathML."
     def visit(self, node):
-        text = re.sub(r"\\([td]?frac)\s*(\w)\s*(\w)", r"\\\1{\2}{\3}", node.astext())  # \frac12, unknown to docutils
-        try: self.body.append(tex2mathml(text, as_block=block))
-        except MathError as e: raise ValueError(f"formula {text!r} on line {node.line}: {e}") from None
+        try: self.body.append(mathml(node.astext(), block))
+        except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
         raise nodes.SkipNode
     return visit
 

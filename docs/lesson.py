@@ -76,18 +76,23 @@ def show_figures(cells):
     found["text/html"] += f'<script type="module">\n{module}</script>'
 
 
-def tidy(cell, data):
-    "An output for a page: a film is its last frame and a link that plays it, a picture has the size it was made for."
-    data.pop(said_type, None)  # for the runner
-    if table := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', table)
-    if not (film := data.get("image/png")): return
+def last_frame(film):
+    "The last frame of a stored film; nothing for a picture that stands still."
+    if not film: return
     with Image.open(io.BytesIO(base64.b64decode(film))) as frames:
         if getattr(frames, "n_frames", 1) == 1: return
         frames.seek(frames.n_frames-1)
         frames.convert("RGB").save(last := io.BytesIO(), "PNG", optimize=True)
-    still = picture(cell, base64.b64encode(last.getvalue()).decode())
-    data["text/html"] = (f'<div class="film">{still}<p><a class="play" download="film.png" '
-                         f'href="data:image/png;base64,{data.pop("image/png").strip()}">▶ Play</a></p></div>')
+    return base64.b64encode(last.getvalue()).decode()
+
+
+def tidy(cell, data):
+    "An output for a page: a film is its last frame and a link that plays it, a picture has the size it was made for."
+    data.pop(said_type, None)  # for the runner
+    if table := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', table)
+    if last := last_frame(data.get("image/png")):
+        data["text/html"] = (f'<div class="film">{picture(cell, last)}<p><a class="play" download="film.png" '
+                             f'href="data:image/png;base64,{data.pop("image/png").strip()}">▶ Play</a></p></div>')
 
 
 def links(cells, module):

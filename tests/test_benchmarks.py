@@ -23,6 +23,7 @@ def made(name, data, tmp_path):
     if name == "cnn": return list(rows.cnn_rows(data, 2000))
     if name == "logistic": return list(rows.logistic_rows(data, 200))
     if name == "step": return [rows.step_row(compiled=False, n=8)]
+    if name == "moved": return [rows.moved_row(n=8)]
     if name == "map": return [rows.map_row()]
     if name == "toy": return [rows.toy_row()]
     for i, (split, digit) in enumerate((s, d) for s in ("train", "valid") for d in "37"):
@@ -31,7 +32,7 @@ def made(name, data, tmp_path):
     return list(rows.picture_rows(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["cnn", "step", "logistic", "map", "toy", "pictures"])
+@pytest.mark.parametrize("name", ["cnn", "step", "moved", "logistic", "map", "toy", "pictures"])
 def test_all_ways_give_the_same_numbers(name, data, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DL_CACHE", str(tmp_path/"cache"))
     for row in made(name, data, tmp_path):

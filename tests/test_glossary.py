@@ -18,6 +18,7 @@ VARIANTS = {
     "dataset": ["data set"],
     "early stopping": ["stop early"],
     "feature map": ["maps"],
+    "frozen layer": ["frozen"],
     "generalization": ["by heart"],
     "gradient accumulation": ["accumul"],
     "gradient clipping": ["clip", "shorten"],

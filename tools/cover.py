@@ -28,11 +28,11 @@ plot_style()
 fig, axs = plt.subplots(1, 4, figsize=(9, 2.5), width_ratios=[1, 1, 1, 1.45])
 for ax, digit in zip(axs, (3, 7)): ax.imshow(mean_image(load_digit(path, digit)))
 axs[2].imshow(weights, cmap="RdBu_r", vmin=-weights.abs().max(), vmax=weights.abs().max())
-for ax, title in zip(axs, ("the average 3", "the average 7", "weights, learned")):
+for ax, title in zip(axs, ("the average 3", "the average 7", "learned: red for 3, blue for 7")):
     ax.set_title(title, loc="center")
     ax.set_axis_off()
 axs[3].plot(range(1, 21), accuracies)
-axs[3].set(title="accuracy, epoch by epoch", xticks=[1, 10, 20])
+axs[3].set(title="validation accuracy", xlabel="epoch", xticks=[1, 10, 20])
 fig.savefig(IMAGES/"cover.png", dpi=110)
 
 NIGHT, PALE, BOX = "#0b1f33", "#c9d6e2", .17*12/6.3

@@ -1,8 +1,9 @@
-"""Write into each lesson how many minutes it takes to read, and into the first page the lessons in order.
+"""Write into each lesson how many minutes it takes to read and to run, and into the first page the lessons in order.
 
 The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5. With `--run`, each lesson
-is run as well, and the seconds it computes are kept for the page for teachers."""
+is run as well, and the seconds it computes are kept in `nbs/running.json`."""
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import nbformat
 
 from course_dl.core import _write_whole
-from course_dl.runner import run_lesson, split_directives
+from course_dl.runner import page_name, run_lesson, split_directives
 from renumber import ROOT, lessons
 
+RUNNING = ROOT/"nbs/running.json"
 NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
 ROW = re.compile(r"^\| \d+\. \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ min \|$", re.M)
 
@@ -29,10 +31,11 @@ def minutes(nb) -> int:
     return max(5, 5*round((words/200 + lines/15 + pictures/6)/5))
 
 
-def with_minutes(nb) -> str:
+def with_minutes(nb, page:str) -> str:
     "The line of a lesson that says what it needs, with the minutes at its end."
     needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
-    return f"{READ.sub('', needs).rstrip()} {minutes(nb)} minutes to read."
+    to_run = math.ceil(json.loads(RUNNING.read_text(encoding="utf-8"))[page]/60)
+    return f"{READ.sub('', needs).rstrip()} {minutes(nb)} minutes to read, {to_run} to run."
 
 
 def contents(table:str, read:dict) -> str:
@@ -57,12 +60,12 @@ def measure_runs() -> dict:
 
 def main():
     if sys.argv[1:] == ["--run"]:
-        _write_whole(ROOT/"nbs/running.json", f"{json.dumps(measure_runs(), indent=1)}\n".encode())
+        _write_whole(RUNNING, f"{json.dumps(measure_runs(), indent=1)}\n".encode())
     read = {}
     for name in lessons(ROOT/"_quarto.yml"):
         path = ROOT/"nbs"/name
         nb = nbformat.read(path, as_version=4)
-        read[name], line = minutes(nb), with_minutes(nb)
+        read[name], line = minutes(nb), with_minutes(nb, page_name(path))
         for cell in nb.cells[:3]: cell.source = NEEDS.sub(lambda _, line=line: line, cell.source)
         write(path, nb)
     index = nbformat.read(ROOT/"nbs/index.ipynb", as_version=4)

@@ -13,7 +13,7 @@ import nbformat
 
 from course_dl.exercises import _TimeUp
 from course_dl.runner import page_name
-from course_dl.student import definitions, lesson_exercises, solution_code
+from course_dl.student import lesson_exercises, solution_code, surroundings
 from mutants import Mistakes
 from renumber import ROOT, lessons
 
@@ -47,19 +47,12 @@ EQUIVALENT = { # mutants that are right: for each exercise a part of the changed
 }
 
 
-def surroundings(nb, lesson:str)->dict:
-    "The names that an answer can use in its lesson, without a run: imports and definitions."
-    names = dict(vars(import_module(f"course_dl.{lesson}")))
-    for piece in definitions(nb):
-        with suppress(Exception): exec(piece, names)
-    return names
-
-
 @cache
 def solutions(path)->list:
     "For each exercise of a lesson whose answer is code: the exercise, its solution, the names around it."
     nb, lesson = nbformat.read(path, as_version=4), page_name(path)
-    known, names = import_module(f"course_dl.checks.{lesson}").exercises.all, surroundings(nb, lesson)
+    known = import_module(f"course_dl.checks.{lesson}").exercises.all
+    names = surroundings(nb, dict(vars(import_module(f"course_dl.{lesson}"))))
     return [(known[part["name"]], solution_code(nb.cells[part["solution"]].source), names)
             for part in lesson_exercises(nb) if callable(known[part["name"]].reference)]
 

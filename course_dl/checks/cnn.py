@@ -164,10 +164,11 @@ ex.also(_best_by(_higher, result=lambda best, last: max(best["accuracy"], last["
 # %% ../../nbs/checks/cnn.ipynb #2579daf5
 def _shifted(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if len(lines) < 2:
-        raise Wrong("A comparison needs two lines of four points or more, one for each model; yours has "
+    if len(lines) < 3:
+        raise Wrong("Three lines of four points or more are wanted, one for each model; yours are "
                     f"{len(lines)}.")
-    for x, y in lines[:2]:
+    falls = []
+    for x, y in lines:
         if x.min() > -4 or x.max() < 4:
             raise Wrong(f"Move the images to both sides, by up to 6 pixels; yours go from {x.min():g} to "
                         f"{x.max():g}.")
@@ -176,11 +177,16 @@ def _shifted(ax):
         if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
         still, far = y[x.abs().argmin()], y[x.abs().argmax()]
         if still < 0.5 and far > still:
-            raise Wrong("Where nothing moves both models are right more often than not; yours begins at "
+            raise Wrong("Where nothing moves all models are right more often than not; yours begins at "
                         f"{still:.3g} and rises. Did you plot the error?")
-        if still - far < 0.05:
-            raise Wrong(f"The accuracy hardly changes, from {still:.3g} to {far:.3g}. Do the shifted images reach "
-                        "the model?")
+        order = x.argsort()
+        falls.append(still - np.interp([-3, 3], x[order], y[order]).mean())
+    level, second = sorted(falls)[:2]
+    if second < 0.05:
+        raise Wrong("The accuracy of two lines hardly changes within three pixels. Do the shifted images reach the "
+                    "model? And were two of the three trained on images that stand still?")
+    if level > second/2:
+        raise Wrong("All your lines fall off alike. Train one network on images that are moved themselves.")
     need_labels(ax)
     return True
 
@@ -188,24 +194,27 @@ def _shifted(ax):
 def _drawn(x, *ys, xlabel="shift (pixels)", ylabel="accuracy"):
     return drawn(*[(x, y) for y in ys], xlabel=xlabel, ylabel=ylabel)
 
-_shifts, _one, _other = np.arange(-6, 7), 0.8-0.1*np.abs(np.arange(-6, 7)), 0.8-0.12*np.abs(np.arange(-6, 7))
+_shifts = np.arange(-6, 7)
+_one, _other, _level = (top - slope*np.abs(_shifts) for top, slope in ((0.8, 0.1), (0.8, 0.12), (0.7, 0.01)))
 
-ex = exercises.add("shifted", reference=_drawn(_shifts, _one, _other), probe=_shifted,
+ex = exercises.add("shifted", reference=_drawn(_shifts, _one, _other, _level), probe=_shifted,
     hints=["`evaluate(net, TensorLoader(x_valid.roll(n, -1), y_valid, bs=1000))[\"accuracy\"]` is one point.",
+           "The third network gets `move(x_train[:20_000], seed=0)`, and the labels of before.",
            "One list of accuracies for each model, each drawn with `ax.plot(shifts, accuracies)`."])
 
 # %% ../../nbs/checks/cnn.ipynb #08dd1783
-ex.wrong(answer=_drawn(_shifts, _one))
-ex.wrong(answer=_drawn(_shifts, 1-_one, 1-_other))
-ex.wrong(answer=_drawn(_shifts, 0*_one+0.8, 0*_other+0.8))
-ex.wrong(answer=_drawn(_shifts[4:9], _one[4:9], _other[4:9]))
-ex.wrong(answer=_drawn(_shifts, 100*_one, 100*_other))
-ex.wrong(answer=_drawn(_shifts, _one, _other, xlabel="", ylabel=""))
+ex.wrong(answer=_drawn(_shifts, _one, _level))
+ex.wrong(answer=_drawn(_shifts, 1-_one, 1-_other, 1-_level))
+ex.wrong(answer=_drawn(_shifts, _one, 0*_other+0.8, _level))
+ex.wrong(answer=_drawn(_shifts, _one, _other, _other-0.1))
+ex.wrong(answer=_drawn(_shifts[4:9], _one[4:9], _other[4:9], _level[4:9]))
+ex.wrong(answer=_drawn(_shifts, 100*_one, 100*_other, 100*_level))
+ex.wrong(answer=_drawn(_shifts, _one, _other, _level, xlabel="", ylabel=""))
 
 # %% ../../nbs/checks/cnn.ipynb #b3f415a2
-ex.also(_drawn(_shifts[1:-1], _one[1:-1], _other[1:-1]),
-        _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1),
-        _drawn(_shifts[::3], _one[::3], _other[::3]))
+ex.also(_drawn(_shifts[2:-2], _level[2:-2], _one[2:-2], _other[2:-2]),
+        _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1, _level[::-1]),
+        _drawn(_shifts[::3], _one[::3], _other[::3], _level[::3]))
 
 # %% ../../nbs/checks/cnn.ipynb #153a8077
 def _by_state(model, epochs, train_dl, valid_dl, opt, path):
