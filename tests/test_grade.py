@@ -209,7 +209,7 @@ def test_without_a_lock_it_refuses(tmp_path, monkeypatch):
     (tmp_path/"ana.ipynb").write_text("{}")
     def refuse(*args): raise OSError(1, "unshare: Operation not permitted")
     monkeypatch.setattr(grade, "_lock_in", refuse)
-    with ThreadPoolExecutor() as pool, pytest.raises(ValueError, match="cannot lock foreign code in .*unshare.*--trust"):
+    with ThreadPoolExecutor() as pool, pytest.raises(ValueError, match="cannot lock foreign code .*unshare.*--trust"):
         pool.submit(grade._grade_here, tmp_path, False, 5., 5., 1., 1).result()  # a browser's test may own this thread
 
 
