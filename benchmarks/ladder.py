@@ -40,7 +40,7 @@ from course_dl.ledger import _code_behind, _tree
 
 FILE = Path(__file__).parent.parent/"nbs"/"ladder.json"
 #: What the lines of a rung may use
-PARTS = dict(torch=torch, nn=nn, F=F, OneCycleLR=OneCycleLR, AveragedModel=AveragedModel,
+PARTS = dict(evaluate=evaluate, torch=torch, nn=nn, F=F, OneCycleLR=OneCycleLR, AveragedModel=AveragedModel,
              get_ema_multi_avg_fn=get_ema_multi_avg_fn, TensorLoader=TensorLoader, FashionCNN=FashionCNN, Flips=Flips,
              fit=fit, he_start=he_start, Bfloat16=Bfloat16, conv_block=conv_block, residual=residual,
              small_net=small_net, Dropout=Dropout, Shifts=Shifts, Views=Views)
@@ -164,8 +164,8 @@ def code_hash(
     "Hash of a rung's program, of all code of the course that it names, and of what feeds and judges it."
     names = {node.id for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)} | {"evaluate"}
     found = {}
-    for name in names & (PARTS.keys() | {"evaluate"}):
-        place = getattr({**PARTS, "evaluate": evaluate}[name], "__module__", "")
+    for name in names & PARTS.keys():
+        place = getattr(PARTS[name], "__module__", "")
         if place.startswith("course_dl."): _code_behind(place.removeprefix("course_dl."), name, found)
     own = [_tree(ast.parse(dedent(inspect.getsource(o))).body) for o in (ladder.data, measure)]
     return sha256(json.dumps([_tree(ast.parse(program).body), sorted(found.items()), own]).encode()).hexdigest()[:12]

@@ -1,5 +1,4 @@
 "The work for one move of every figure, in Chromium, held against a frame of the screen."
-import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ from runner import Row
 
 ROOT, FRAME = Path(__file__).parent.parent, 0.016
 sys.path.append(str(ROOT))  # for the site's reader of notebooks
+from docs.browser import chromium  # noqa: E402
 from docs.lesson import show_figures  # noqa: E402
 
 MOVED = {"draw": "shift", "one-step": "a", "two-scales": "w", "line-map": "w", "garment": "shift", "one-cycle": "warm",
@@ -57,11 +57,10 @@ def seconds_a_move(
 def move_rows(
     rounds:int, # how often each figure is moved fifty times
 ): # a row for each figure; none without Chromium
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not chromium: return
+    if not chromium(): return
     from playwright.sync_api import sync_playwright
     with TemporaryDirectory() as folder, sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = p.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(viewport={"width": 800, "height": 900})
         tab.goto(figures_page(Path(folder)).as_uri())
         for kind in figures._kinds:

@@ -38,16 +38,11 @@ from torch import Tensor
 
 from . import data
 from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, drawn
-from .runner import _runs, lesson_files, page_name, split_directives
-from .student import lesson_exercises, surroundings
+from .runner import _runs, lesson_files, page_name
+from .student import _code, lesson_exercises, surroundings
 
 # %% ../nbs/36_grade.ipynb #252f10c8
 _CHECK_OF = re.compile(r"check\.(\w+)\((\w+)\)")
-
-def _code(
-    cell, # of a notebook
-)->str: # its Python, without directives and magics
-    return re.sub(r"^[%!].*$", "", split_directives("".join(cell["source"]))[1], flags=re.M).strip()
 
 def _bound(
     code:str, # Python

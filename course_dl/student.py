@@ -181,6 +181,11 @@ def write_nbgrader(
     return paths
 
 # %% ../nbs/32_student.ipynb #fa11ed11
+def _code(
+    cell, # of a notebook
+)->str: # its Python, without directives and magics
+    return re.sub(r"^[%!].*$", "", split_directives("".join(cell["source"]))[1], flags=re.M).strip()
+
 def _adds_methods(
     node, # a statement
 )->bool: # is it one such as `Var.__mul__, Var.__add__ = mul, add`?
@@ -196,7 +201,7 @@ def definitions(
     nodes = []
     for cell in nb.cells:
         if cell.cell_type != "code" or "google.colab" in cell.source: continue
-        with contextlib.suppress(SyntaxError): nodes += ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)).body
+        with contextlib.suppress(SyntaxError): nodes += ast.parse(_code(cell)).body
     kinds = ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef
     if values: kinds += ast.Assign, ast.AnnAssign
     return [ast.unparse(node) for node in nodes if isinstance(node, kinds) or _adds_methods(node)]

@@ -1,9 +1,9 @@
 "Before the tests, and after them."
 import os
-import shutil
 
 import pytest
 
+from docs.browser import chromium
 from helpers import CHECKS, NOTEBOOKS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
@@ -15,13 +15,12 @@ def notebook(request): return request.param
 
 @pytest.fixture(scope="session")
 def browser():
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not chromium: pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    if not chromium(): pytest.skip("no Chromium: on Debian, apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]
     with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=chromium, args=quiet)
+        browser = p.chromium.launch(executable_path=chromium(), args=quiet)
         yield browser
         browser.close()
 

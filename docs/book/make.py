@@ -13,21 +13,17 @@ from bs4 import BeautifulSoup
 from sphinx.cmd.build import main as sphinx
 
 from course_dl.core import _write_whole
+from docs.book.conf import epub_basename as NAME
+from docs.browser import chromium
 from docs.lesson import ROOT, SETTINGS
 
 BUILD, OUT = ROOT/"build"/"book", ROOT/"_book"
 HERE = Path(__file__).parent
-NAME = "deep-learning-line-by-line"
 FONTS = Path(matplotlib.get_data_path())/"fonts"/"ttf"  # the same on every machine
 FACES = [("Book", "STIXGeneral", "normal", "normal"), ("Book", "STIXGeneralBol", "bold", "normal"),
          ("Book", "STIXGeneralItalic", "normal", "italic"), ("Book", "STIXGeneralBolIta", "bold", "italic"),
          ("Code", "DejaVuSansMono", "normal", "normal"), ("Code", "DejaVuSansMono-Bold", "bold", "normal"),
          ("Code", "DejaVuSansMono-Oblique", "normal", "italic")]
-
-
-def chromium():
-    "A browser that prints: the system's, or none."
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 def missing():

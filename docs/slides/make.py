@@ -21,7 +21,7 @@ from pygments.lexers import PythonLexer
 from course_dl.core import _write_whole
 from course_dl.runner import page_name, split_directives
 from docs.conf import mathml
-from docs.lesson import ROOT, last_frame
+from docs.lesson import ROOT, last_frame, picture
 
 HERE, OUT = Path(__file__).parent, ROOT/"_slides"/"slides"
 MOST = 8  # lines of code on a slide
@@ -63,10 +63,8 @@ def in_short(text):
 
 def image(cell, data):
     "The picture of a cell; a film shows its last frame and runs when its slide comes."
-    alt = html.escape(split_directives(cell.source)[0].get("fig-alt", ""), quote=True)
-    url, still = "data:image/png;base64,{}".format, last_frame(data)
-    if not still: return f'<img alt="{alt}" src="{url(data.strip())}">'
-    return f'<img alt="{alt}" src="{url(still)}" data-film="{url(data.strip())}">'
+    if not (still := last_frame(data)): return picture(cell, data)
+    return picture(cell, still).replace("<img", f'<img data-film="data:image/png;base64,{data.strip()}"', 1)
 
 
 def shown(cell):
