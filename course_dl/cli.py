@@ -133,14 +133,13 @@ def grade_command(
     csv:Path=typer.Option(None, "--csv", help="Write the points into this file too."),
     trust:bool=typer.Option(False, "--trust", help="Run answers even where they cannot be locked in."),
     seconds:float=typer.Option(60., "--seconds", min=1, help="For one exercise."),
-    total:float=typer.Option(300., "--total", min=1, help="For one notebook, in seconds."),
     memory:float=typer.Option(4., "--memory", min=1, help="For one answer, in GB."),
 ):
     "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
     from course_dl.core import _write_whole
     from course_dl.grade import grade_folder, grades_csv, grades_table
     try:
-        rows = grade_folder(folder, trust, seconds, total, memory)
+        rows = grade_folder(folder, trust, seconds, memory)
         if csv: _write_whole(csv, grades_csv(rows).encode())
     except (OSError, ValueError) as e: _fail(str(e))
     typer.echo(grades_table(rows))
