@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from . import data
-from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, drawn
+from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
 from .student import _CHECK, _code, lesson_exercises, surroundings
 
@@ -162,26 +162,24 @@ def _unpack(
         return error
     return type(parts[0], (), {"__repr__": lambda self: parts[1]})()
 
+_LABELS = "xlabel", "ylabel", "xscale", "yscale"
+
 def _pack_axes(
     ax, # Matplotlib axes, or anything else
-): # lines and points, bars, labels and scales, for `_pack`; anything else as it is
+): # curves, bars, texts, labels and scales, for `_pack`; anything else as it is
     if not hasattr(ax, "get_lines"): return ax
     bars = [[o.get_x(), o.get_y(), o.get_width(), o.get_height()] for o in ax.patches if hasattr(o, "get_height")]
-    clouds = [o.get_offsets().T.tolist() for o in ax.collections if type(o).__name__ == "PathCollection"]
-    lines = [[np.asarray(part, dtype=float).tolist() for part in line.get_data()] for line in ax.get_lines()]
-    legend = [o.get_text() for o in ax.get_legend().get_texts()] if ax.get_legend() else []
-    labels = {what: getattr(ax, f"get_{what}")() for what in ("xlabel", "ylabel", "xscale", "yscale")}
-    return dict(lines=lines, clouds=clouds, bars=bars, legend=legend + [o.get_text() for o in ax.texts], labels=labels)
+    texts = [*(ax.get_legend().get_texts() if ax.get_legend() else []), *ax.texts]
+    labels = {name: getattr(ax, f"get_{name}")() for name in _LABELS}
+    return dict(curves=curves(ax), bars=bars, texts=[o.get_text() for o in texts], labels=labels)
 
 def _draw_again(
     picture:dict, # from `_pack_axes`
 ): # Matplotlib axes
     from matplotlib.patches import Rectangle
-    labels = {what: str(picture["labels"][what]) for what in ("xlabel", "ylabel", "xscale", "yscale")}
-    ax = drawn(*picture["lines"], **labels)
-    for x, y in picture["clouds"]: ax.scatter(x, y)
+    ax = drawn(*picture["curves"], **{name: str(picture["labels"][name]) for name in _LABELS})
     for x, y, width, height in picture["bars"]: ax.add_patch(Rectangle((x, y), width, height))
-    for text in picture["legend"]: ax.text(0, 0, text)
+    for text in picture["texts"]: ax.text(0, 0, text)
     return ax
 
 # %% ../nbs/36_grade.ipynb #3f79bb7b
