@@ -270,7 +270,7 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_fastai_is_imported_only_where_it_is_needed(module):
-    allowed = {"recipes": {"fastai"}, "core": {"torchvision.extension"}}  # doctor asks what torchvision could load
+    allowed = {"recipes": {"fastai"}}
     used = {name for name in imports(module) if name.split(".")[0] in ("fastai", "torchvision")}
     needed = allowed.get(dotted(module), set())
     assert not {name for name in used if name not in needed and name.split(".")[0] not in needed}
