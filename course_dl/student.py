@@ -10,12 +10,9 @@ __all__ = ['lesson_exercises', 'solution_code', 'student_copy', 'merge_copies', 
 import ast
 import contextlib
 import copy
-import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -24,13 +21,14 @@ from .core import _write_whole, lessons_folder
 from .runner import page_name, split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
-_CHECK = re.compile(r"check\.(\w+)\(\w+\)$")
+_CHECK = re.compile(r"check\.(\w+)\((\w+)\)")
 _TITLE = re.compile(r"### (?:\d+\. )?(.+)")
 _SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?</details>\s*", re.S)
 
 def lesson_exercises(
     nb, # a notebook, as nbformat reads it
-)->list: # for each exercise a dictionary: `name`, `title`, and the numbers of its cells `stub`, `check`, `solution`
+)->list: # for each exercise a dictionary: `name`, `title`, what its `answer` is called, and the numbers of its cells
+         # `stub`, `check`, `solution`
     """Find the exercises of a lesson.
 
     Raises `ValueError` for a check that does not stand between a stub and a solution."""
@@ -41,7 +39,7 @@ def lesson_exercises(
         title, solved = _TITLE.match(around[0].source), _SOLUTION.match(around[-1].source)
         if len(around) < 4 or around[1].cell_type != "code" or not title or not solved:
             raise ValueError(f"{call[1]}: expected a title, a stub, the check and a folded solution in a row")
-        found.append(dict(name=call[1], title=title[1], stub=i-1, check=i, solution=i+1))
+        found.append(dict(name=call[1], answer=call[2], title=title[1], stub=i-1, check=i, solution=i+1))
     return found
 
 def solution_code(
@@ -156,12 +154,11 @@ def nbgrader_source(
     from nbformat.v4 import new_code_cell
     copied = student_copy(nb, solutions=False)
     for part in lesson_exercises(nb):
-        name, stub, check = part["name"], nb.cells[part["stub"]], nb.cells[part["check"]]
+        name, answer, stub = part["name"], part["answer"], nb.cells[part["stub"]]
         place = next(i for i, cell in enumerate(copied.cells) if cell.id == stub.id)
         solution = solution_code(nb.cells[part["solution"]].source)
         copied.cells[place].source += f"\n### BEGIN SOLUTION\n{solution}\n### END SOLUTION"
         _for_nbgrader(copied.cells[place], name, solution=True)
-        answer = re.search(r"\((\w+)\)", check.source)[1]
         test = new_code_cell(f'from course_dl.grade import points\npoints("{lesson}", "{name}", {answer})')
         copied.cells.insert(place + 2, _for_nbgrader(test, f"{name}_points", grade=True, locked=True, points=1))
     return copied
@@ -217,31 +214,32 @@ def surroundings(
         with contextlib.suppress(Exception, SystemExit): exec(piece, names)
     return names
 
-def _judge_all(path):
-    "Print what the checks of a notebook say: a name, then its state; `?` where an answer needs what only a run makes."
-    import nbformat
-    nb = nbformat.read(path, as_version=4)
-    names = surroundings(nb)
-    for stub, cell in zip(nb.cells, nb.cells[1:]):
-        if not (call := _CHECK.match(cell.source.strip())): continue
-        print(call[1], end=":", flush=True)
-        state = "?"
-        with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
-            exec(stub.source, names)
-            state = eval(cell.source, names).state
-        print(state, flush=True)
+_signs = {"right": "✓", "wrong": "✗", "not started": "○"} # a verdict begins with one of them
+
+def _state(
+    cell, # a check that has run, as it stands in the file or as nbformat reads it
+)->str: # what its verdict says, or "" if there is none
+    verdicts = [output["data"]["text/plain"] for output in cell["outputs"] if output["output_type"] == "execute_result"]
+    return next((state for state, sign in _signs.items() for text in verdicts if "".join(text).startswith(sign)), "")
 
 def judge_again(
-    path:Path,          # a learner's notebook
-    seconds:float=120., # after how long to stop
+    path:Path,       # a learner's notebook
+    seconds:int=120, # after how long to stop
 )->dict: # from exercise to "right", "wrong" or "not started", for those that can be judged without a run of the lesson
-    "Judge saved answers anew, in a process that is stopped when it takes too long; the answer it is at is wrong then."
-    code = "import sys; from course_dl.student import _judge_all; _judge_all(sys.argv[1])"
-    command = [sys.executable, "-c", code, str(Path(path).resolve())]
-    try: said = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds).stdout
-    except subprocess.TimeoutExpired as e: said = e.stdout or b""
-    states = dict(line.split(":") for line in said.decode().splitlines())
-    return {name: state or "wrong" for name, state in states.items() if state != "?"}
+    "Judge saved answers anew, in a kernel that is stopped when one takes too long; that answer is wrong then."
+    import nbformat
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+    nb, answers = nbformat.read(path, as_version=4), {}
+    for stub, cell in zip(nb.cells, nb.cells[1:]):
+        if call := _CHECK.match(cell.source.strip()): answers[call[1]] = new_code_cell(f"{stub.source}\n{cell.source}")
+    cells = [*map(new_code_cell, definitions(nb)), *answers.values()]
+    client = NotebookClient(new_notebook(cells=cells), kernel_name="python3", timeout=seconds, startup_timeout=300,
+                            allow_errors=True, extra_arguments=["--IPKernelApp.log_level=40"])
+    with contextlib.suppress(TimeoutError, RuntimeError): client.execute() # the answer that has run last ended it
+    has_run = {name: cell for name, cell in answers.items() if cell.execution_count}
+    needs_more = {name for name, cell in has_run.items() for output in cell.outputs if output.output_type == "error"}
+    return {name: _state(cell) or "wrong" for name, cell in has_run.items() if name not in needs_more}
 
 # %% ../nbs/32_student.ipynb #88fea36f
 def read_progress(
@@ -256,8 +254,7 @@ def read_progress(
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             call = _CHECK.match("".join(cell["source"]).strip())
             if cell["cell_type"] != "code" or not call: continue
-            said = "".join(line for output in cell["outputs"] for line in output.get("data", {}).get("text/plain", ""))
-            done.setdefault(path.stem, {})[call[1]] = {"✓": "right", "✗": "wrong"}.get(said[:1], "not started")
+            done.setdefault(path.stem, {})[call[1]] = _state(cell) or "not started"
         if again and path.stem in done: done[path.stem] |= judge_again(path)
     if not done: raise ValueError(f"no notebook with exercises in {folder}; make some with: course_dl student {folder}")
     return done
@@ -266,9 +263,9 @@ def progress_table(
     done:dict, # from `read_progress`
 )->str: # a line for each lesson, and one for the whole
     "Show progress as text."
-    signs, lines, total = {"right": "✓", "wrong": "✗", "not started": "○"}, [], []
+    lines, total = [], []
     for lesson, states in done.items():
         total += states.values()
-        names = "  ".join(f"{signs[state]} {name}" for name, state in states.items())
+        names = "  ".join(f"{_signs[state]} {name}" for name, state in states.items())
         lines.append(f"{lesson:16}{[*states.values()].count('right')} of {len(states)}   {names}")
     return "\n".join([*lines, f"{'in all':16}{total.count('right')} of {len(total)}"])
