@@ -18,6 +18,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from packaging.requirements import Requirement
 
+from course_dl.runner import folded, split_directives
 from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, anchor, copy_project, headings, module_name, prose, read
 from minutes import contents, lessons, minutes, with_minutes
 from readme import readme
@@ -70,6 +71,13 @@ def test_stored_tables_have_no_random_id(notebook):
     "pandas gives a styled table another id at every run: name one with `set_uuid`."
     pages = [output.get("data", {}).get("text/html", "") for cell in code(notebook) for output in cell.outputs]
     assert not re.findall(r'id="T_[0-9a-f]{5}"', "".join(pages))
+
+
+def test_notebook_opens_with_folded_set_up(notebook):
+    "In JupyterLab and Colab; no cell is made of directives alone."
+    first = code(notebook)[0]
+    assert folded.keys() & set(first.metadata.get("tags", [])) and first.metadata.jupyter.source_hidden
+    assert first.metadata.cellView == "form" and all(split_directives(cell.source)[1] for cell in code(notebook))
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=module_name)
@@ -262,7 +270,7 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_fastai_is_imported_only_where_it_is_needed(module):
-    allowed = {"recipes": {"fastai"}, "core": {"torchvision.extension"}}  # doctor asks what torchvision could load
+    allowed = {"recipes": {"fastai"}}
     used = {name for name in imports(module) if name.split(".")[0] in ("fastai", "torchvision")}
     needed = allowed.get(dotted(module), set())
     assert not {name for name in used if name not in needed and name.split(".")[0] not in needed}
