@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from . import data
@@ -124,8 +125,6 @@ def _take_answer(
     return space[name]
 
 # %% ../nbs/36_grade.ipynb #148de9c5
-_dtypes = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
-
 def _pack(
     value, # whatever an answer gave
 ): # the same in lists, texts and numbers
@@ -134,9 +133,7 @@ def _pack(
     if isinstance(value, np.generic): return _pack(value.item())
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf": return ["array", _pack(torch.from_numpy(value))]
     if isinstance(value, Tensor):
-        value = value.detach().cpu().contiguous()
-        numbers = value.reshape(-1).view(torch.uint8).numpy().tobytes()
-        return ["tensor", str(value.dtype), list(value.shape), base64.b64encode(numbers).decode()]
+        return ["tensor", base64.b64encode(save({"": value.detach().cpu().contiguous()})).decode()]
     if isinstance(value, BaseException):
         return ["error", type(value).__name__, str(value), getattr(value, "own_line", "")]
     if isinstance(value, (list, tuple)):
@@ -153,9 +150,7 @@ def _unpack(
     if kind in ("list", "tuple"): return {"list": list, "tuple": tuple}[kind](map(_unpack, parts[0]))
     if kind == "dict": return {_unpack(key): _unpack(value) for key, value in parts[0]}
     if kind == "array": return _unpack(parts[0]).numpy()
-    if kind == "tensor":
-        dtype, numbers = _dtypes[parts[0]], bytearray(base64.b64decode(parts[2]))
-        return (torch.frombuffer(numbers, dtype=dtype) if numbers else torch.empty(0, dtype=dtype)).reshape(parts[1])
+    if kind == "tensor": return load(base64.b64decode(parts[0]))[""]
     if kind == "error":
         error = type(parts[0], (Exception,), {})(parts[1])
         error.own_line = parts[2]
