@@ -36,7 +36,9 @@ def nbdev(command, folder):
 
 
 def content(folder):
-    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".ipynb"))
+    "Of modules and notebooks; JupyterLab keeps copies beside them."
+    files = (path for path in folder.rglob("[!.]*.*") if path.suffix in (".py", ".ipynb"))
+    files = (path for path in files if path.parent.name != ".ipynb_checkpoints")
     return {path.relative_to(folder): path.read_text(encoding="utf-8") for path in files}
 
 
