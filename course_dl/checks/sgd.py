@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
+from ..core import say
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import numerical_grad, quadratic
 
@@ -23,11 +24,12 @@ def _values_and_slopes(model, t, params):
     values = model(t, params)
     if values is None: return values
     if not isinstance(values, Tensor):
-        raise Wrong(f"Return a tensor with a value for each time, not a {type(values).__name__}.")
+        raise Wrong("Return a tensor with a value for each time, not a {}.", type(values).__name__)
     if not values.requires_grad:
         raise Wrong("Autograd cannot follow from the parameters to the values: no `.item()`, `.tolist()`, "
                     "`.detach()` or NumPy on the way, please.")
-    return dict(Values=values.detach(), **{"Slopes along a, b, c and d": torch.autograd.grad(values.sum(), params)[0]})
+    return {say("Values"): values.detach(),
+            say("Slopes along a, b, c and d"): torch.autograd.grad(values.sum(), params)[0]}
 
 # %% ../../nbs/checks/sgd.ipynb #de1de8cc
 def _cubic(t, params):
@@ -73,7 +75,7 @@ def _descends(descend, x):
     answer = descend(_hills, x, 0.25, 3)
     if answer is None: return answer
     if not isinstance(answer, Tensor):
-        raise Wrong(f"Return the place where the walk ends, a tensor, not a {type(answer).__name__}.")
+        raise Wrong("Return the place where the walk ends, a tensor, not a {}.", type(answer).__name__)
     if not torch.equal(x.detach(), start):
         raise Wrong("The caller's `x` has moved. Walk on a copy, `x.detach().clone()`.")
     return answer.detach()
@@ -147,7 +149,7 @@ def _rates(ax):
     for x, y in lines:
         if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.215:
             raise Wrong("Along x there must be learning rates from 0.001, which is too small, to 0.3, which is too "
-                        f"large; yours go from {x.min():g} to {x.max():g}.")
+                        "large; yours go from {:g} to {:g}.", x.min(), x.max())
         if not y.isfinite().all() or (y <= 0).any():
             raise Wrong("Along y there must be losses, above 0 and finite. Leave out what is not.")
         y = y[x.argsort()]

@@ -168,12 +168,12 @@ def _how_few(ax):
         raise Wrong("No line has three points or more. Try several numbers of images, from 1 to all of them.")
     x, y = lines[0]
     if x.min() < 1 or x.max() < 100:
-        raise Wrong(f"Along x there must be numbers of images, from 1 to all; yours go from {x.min():g} to "
-                    f"{x.max():g}.")
-    if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
+        raise Wrong("Along x there must be numbers of images, from 1 to all; yours go from {:g} to {:g}.",
+                    x.min(), x.max())
+    if y.max() > 1: raise Wrong("An accuracy lies between 0 and 1; your greatest is {:.3g}.", y.max())
     if y[x.argmax()] < 0.8:
-        raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. "
-                    "Did you plot the error?")
+        raise Wrong("With all images the accuracy is above 0.9; yours is {:.3g}. Did you plot the error?",
+                    y[x.argmax()])
     need_labels(ax)
     return True
 
