@@ -107,10 +107,15 @@ def student_command(
     force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
     nbgrader:bool=typer.Option(False, "--nbgrader", help="For those who teach: write assignments for nbgrader."),
+    variants:str=typer.Option("", "--variants", help="For those who teach: other tasks in the place of exercises, "
+                                                     "without solutions. all, names, or a Python file of yours."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
     from course_dl.student import write_nbgrader, write_student_copies
-    with _say(OSError): files = write_nbgrader(folder) if nbgrader else write_student_copies(folder, force, solutions)
+    solutions = solutions and not variants
+    with _say(OSError, ValueError):
+        files = (write_nbgrader(folder, variants) if nbgrader else
+                 write_student_copies(folder, force, solutions, variants))
     if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
     solved = f"; solved: {folder/'solutions'}" if solutions else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
@@ -134,12 +139,13 @@ def grade_command(
     trust:bool=typer.Option(False, "--trust", help="Run answers even where they cannot be locked in."),
     seconds:float=typer.Option(60., "--seconds", min=1, help="For one exercise."),
     memory:float=typer.Option(4., "--memory", min=1, help="For one answer, in GB."),
+    variants:str=typer.Option("", "--variants", help="What the copies were made with, if they hold other tasks."),
 ):
     "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
     from course_dl.core import _write_whole
     from course_dl.grade import grade_folder, grades_csv, grades_table
     with _say(OSError, ValueError):
-        rows = grade_folder(folder, trust, seconds, memory)
+        rows = grade_folder(folder, trust, seconds, memory, variants)
         if csv: _write_whole(csv, grades_csv(rows).encode())
     typer.echo(grades_table(rows))
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import io
 import json
@@ -39,7 +40,7 @@ from torch import Tensor
 from . import data
 from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
-from .student import _CHECK, _code, lesson_exercises, surroundings
+from .student import _CHECK, _code, find_variants, lesson_exercises, surroundings, with_variants
 
 # %% ../nbs/36_grade.ipynb #252f10c8
 def _bound(
@@ -108,7 +109,13 @@ def _take_answer(
 ): # what is handed in: a function, class, value or axes
     "Find and run an answer; raises `Wrong` with a sentence where there is none."
     from nbformat.v4 import new_code_cell, new_notebook
-    name, found = find_answer(nb, lesson, part)
+    try: name, found = find_answer(nb, lesson, part)
+    except Wrong:
+        place = exercise.instead.name if exercise.instead else exercise.name
+        told = re.findall(rf'check\.instead\(.*\b{place}="(\w+)"', "\n".join(map(_code, nb.cells)))
+        held = told[-1] if told else place
+        if held == exercise.name: raise
+        raise Wrong(f"The task {exercise.name} was set; this notebook holds {held} in its place.") from None
     names.pop(name, None)
     own = _own_cells(nb, lesson)[0]
     answers = {o["answer"] for o in lesson_exercises(lesson)} - {name}
@@ -334,6 +341,9 @@ def _lesson_names(
 def _answer_apart(handed_in, lesson, part, exercise, names, say):
     "In a locked process: find an answer, run it, and say what came of it."
     import nbformat
+    if exercise.instead: # a teacher's own answers stand nowhere else, so they must not be found in memory either
+        exercise.reference, exercise.mistakes, exercise.unusual = (lambda *args: None), [], []
+        gc.collect()
     as_it_was = copy(exercise) # before foreign code runs
     try: nb = nbformat.reads(handed_in.decode(), as_version=4)
     except Exception: return say(none="The file is not a notebook.")
@@ -399,7 +409,8 @@ def points(
     answer,     # a function, class, value or axes
 )->float: # between 0 and 1
     "What an answer earns, judged here and without a lock: for tests in a notebook."
-    exercise, lines = importlib.import_module(f"course_dl.checks.{lesson}").exercises.all[name], []
+    known, lines = importlib.import_module(f"course_dl.checks.{lesson}").exercises, []
+    exercise = (known.all | known.variants)[name]
     _tell(exercise, answer, lambda **said: lines.append(json.dumps(said)))
     return _judge(exercise, [*lines, json.dumps(dict(end=True))], "")["points"]
 
@@ -449,13 +460,14 @@ async def _run_answers(jobs, lesson, names, at_once, how):
                 job["said"][exercise.name] = await _apart(work, **how)
     await asyncio.gather(*map(run, jobs))
 
-def _grade_lesson(name, path, jobs, at_once, how):
+def _grade_lesson(name, path, jobs, at_once, how, variants):
     "Add to each job what its answers did, then the rows of points."
     import nbformat
-    nb, exercises = nbformat.read(path, as_version=4), importlib.import_module(f"course_dl.checks.{name}").exercises.all
+    own, known = nbformat.read(path, as_version=4), importlib.import_module(f"course_dl.checks.{name}").exercises
+    nb, exercises = with_variants(own, variants), known.all | known.variants
     lesson = dict(nb=nb, parts=[(part, exercises[part["name"]]) for part in lesson_exercises(nb)])
     todo = [job for job in jobs if not job["bad"]]
-    names = _lesson_names(nb) if todo else {}
+    names = _lesson_names(own) if todo else {}
     for _, exercise in lesson["parts"]: len(exercise._tries) # made once, for all answers
     asyncio.run(_run_answers(todo, lesson, names, at_once, how))
     for _, exercise in lesson["parts"]: # only now, so that no answer ran beside the right results
@@ -468,9 +480,10 @@ def _grade_lesson(name, path, jobs, at_once, how):
             row = _judge(known, lines, job["bad"] or why)
             job["rows"].append(dict(student=job["student"], lesson=name, exercise=exercise.name) | row)
 
-def _grade_here(folder, trust, seconds, memory, at_once)->list: # rows
+def _grade_here(folder, trust, seconds, memory, at_once, variants="")->list: # rows
     "Grade, in this process and its children."
     torch.set_num_threads(1)
+    chosen = find_variants(variants)
     if not trust:
         lines, _ = asyncio.run(_apart(lambda say: None, folder, False, 30., 8.))
         found = json.loads(lines[0]).get("locked") if lines else "it ended"
@@ -490,7 +503,7 @@ def _grade_here(folder, trust, seconds, memory, at_once)->list: # rows
     how = dict(folder=folder, trust=trust, seconds=seconds, memory=memory)
     for name, path in lessons.items():
         mine = [job for job in jobs if job["lesson"] == name]
-        if mine: _grade_lesson(name, path, mine, at_once, how)
+        if mine: _grade_lesson(name, path, mine, at_once, how, chosen)
     best = {}
     for job in jobs:
         nothing = dict(points=0., right=0, inputs=0, reason=job["bad"])
@@ -510,12 +523,14 @@ def grade_folder(
     trust:bool=False,   # run answers even where they cannot be locked in?
     seconds:float=60.,  # for one exercise
     memory:float=4.,    # for one answer, in GB
+    variants:str="",    # the tasks that the copies hold, as given to `find_variants`
 )->list: # dictionaries with `student`, `lesson`, `exercise`, `points`, `right`, `inputs`, `reason`
     """Grade a folder of handed-in notebooks.
 
-    Raises `ValueError` where nothing is handed in, or where this machine cannot lock answers in."""
+    Raises `ValueError` where nothing is handed in, where this machine cannot lock answers in, and for variants
+    that are not there."""
     if not hasattr(os, "fork"): raise ValueError("grade needs Linux; on Windows use WSL")
-    options = [str(Path(folder).resolve()), trust, seconds, memory, min(os.cpu_count() or 1, 4)]
+    options = [str(Path(folder).resolve()), trust, seconds, memory, min(os.cpu_count() or 1, 4), variants]
     code = "import sys; sys.path[:] = filter(None, sys.path)\nfrom course_dl.grade import _main; _main()"
     quiet = dict(PYTHONHASHSEED="0", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="",
                  MPLBACKEND="Agg", PYTHONPATH=os.pathsep.join([str(_package().parent),
