@@ -93,22 +93,8 @@ def _own_line(
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
     return f"\n  {say('line {}: {}', lines[-1].lineno, lines[-1].line)}" if lines else ""
 
-class Recorded:
-    "What an answer did with some inputs elsewhere, in the place of that answer."
-    def __init__(self,
-        told:list, # triples of inputs, what came of them, and the inputs as they were left
-    ):
-        self.told = told
-
-    def at(self,
-        inputs:dict, # by name
-    )->tuple: # as `_observe` tells it; for inputs that were not tried an error
-        "What it did with some inputs."
-        for known, came, left in self.told:
-            if known is inputs: return came, left, ""
-        error = TimeoutError("nobody has tried")
-        error.own_line = ""
-        return error, inputs, ""
+class Recorded(dict):
+    "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
 
 def _observe(
     probe:Callable,    # what to do with an attempt
@@ -117,7 +103,7 @@ def _observe(
     seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
 )->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
-    if isinstance(attempt, Recorded): return attempt.at(inputs)
+    if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
     args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
     timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
     with _quiet() as printed:

@@ -377,21 +377,20 @@ def _judge(
     why:str,    # why it was stopped, or ""
 )->dict: # `points` between 0 and 1, `right` and `inputs`, `reason`
     "Compare what an answer did with what the reference does. Nothing of the answer runs here."
-    tries, none, handed_in = exercise._tries, "", Recorded([])
+    tries, none, ended, handed_in = exercise._tries, "", False, Recorded()
     try:
-        for line in lines:
-            said = json.loads(line)
-            none = none or said.get("none", "")
+        for said in map(json.loads, lines):
+            none, ended = none or str(said.get("none", "")), bool(said.get("end"))
             if "picture" in said:
                 picture = _unpack(said["picture"])
                 handed_in = _draw_again(picture) if isinstance(picture, dict) else picture
-            if "result" in said and len(handed_in.told) < len(tries):
-                inputs = tries[len(handed_in.told)]
-                handed_in.told.append((inputs, _unpack(said["result"]), inputs | _unpack(said["left"])))
-        ended = bool(lines) and bool(json.loads(lines[-1]).get("end"))
-        wrong = [inputs for inputs in tries if exercise._compare(exercise.reference, handed_in, inputs)]
-    except Exception: none, wrong = "Its results cannot be read.", tries
-    if not none and not ended: none = why or "It ended the process that it ran in."
+            if "result" in said and len(handed_in) < len(tries):
+                inputs = tries[len(handed_in)]
+                handed_in[id(inputs)] = _unpack(said["result"]), inputs | _unpack(said["left"])
+        if isinstance(handed_in, Recorded): ended = ended and len(handed_in) == len(tries)
+        if not none and not ended: none = why or "It ended the process that it ran in."
+        wrong = [] if none else [o for o in tries if exercise._compare(exercise.reference, handed_in, o)]
+    except Exception: none = "Its results cannot be read."
     right = 0 if none else len(tries) - len(wrong)
     points = 1. if right == len(tries) else math.floor(50*right/len(tries))/100
     row = dict(points=points, right=right, inputs=len(tries))
@@ -475,7 +474,7 @@ def _grade_lesson(name, path, jobs, at_once, how, variants):
         known = copy(exercise)
         if not hasattr(exercise.reference, "get_lines"):
             seen = partial(_observe, exercise.probe, exercise.reference, seconds=exercise.seconds)
-            known.reference = Recorded([(inputs, *seen(inputs)[:2]) for inputs in exercise._tries])
+            known.reference = Recorded({id(inputs): seen(inputs)[:2] for inputs in exercise._tries})
         for job in jobs:
             lines, why = job["said"].get(exercise.name, ([], ""))
             row = _judge(known, lines, job["bad"] or why)
