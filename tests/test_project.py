@@ -36,7 +36,9 @@ def nbdev(command, folder):
 
 
 def content(folder):
-    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".ipynb"))
+    "Of modules and notebooks; JupyterLab keeps copies beside them."
+    files = (path for path in folder.rglob("[!.]*.*") if path.suffix in (".py", ".ipynb"))
+    files = (path for path in files if path.parent.name != ".ipynb_checkpoints")
     return {path.relative_to(folder): path.read_text(encoding="utf-8") for path in files}
 
 
@@ -160,11 +162,11 @@ def test_each_notebook_has_its_own_colab_badge(notebook):
     assert f"git+https://github.com/{repository}" in "".join(cell.source for cell in cells[2:4])
 
 
-def test_lessons_and_the_first_page_say_how_long_reading_takes():
+def test_lessons_say_their_number_and_they_and_the_first_page_how_long_reading_takes():
     order = lessons(ROOT/"_quarto.yml")
     pages = {name: read(ROOT/"nbs"/name) for name in order}
-    for name, nb in pages.items():
-        assert any(with_minutes(nb, module_name(ROOT/"nbs"/name)) in cell.source for cell in nb.cells[:3]), name
+    for number, (name, nb) in enumerate(pages.items(), start=1):
+        assert any(with_minutes(nb, module_name(ROOT/"nbs"/name), number) in cell.source for cell in nb.cells[:3]), name
     text = (ROOT/"README.md").read_text(encoding="utf-8").replace("](nbs/", "](")
     assert contents(text, {name: minutes(nb) for name, nb in pages.items()}) == text
     assert [text.index(f"]({name}) |") for name in order] == sorted(text.index(f"]({name}) |") for name in order)

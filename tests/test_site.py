@@ -381,6 +381,16 @@ def test_the_table_of_lessons_is_in_sight_on_a_phone(tab, address):
     assert all(o.bounding_box()["x"] + o.bounding_box()["width"] <= 390 for o in cells)
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_verdict_on_a_claim_is_in_sight(tab, site, width):
+    "The rest of the table may lie to the right."
+    tab.set_viewport_size({"width": width, "height": 800})
+    tab.goto((site/"results.html").as_uri())
+    table = tab.locator("#the-claims .cell_output").first
+    verdict, place = table.get_by_text("verdict").bounding_box(), table.bounding_box()
+    assert verdict["x"] + verdict["width"] <= place["x"] + place["width"]
+
+
 def test_page_works_from_a_file(tab, site):
     seen = watch(tab, "file://")
     tab.goto((site/"similarity.html").as_uri())
