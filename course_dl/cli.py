@@ -112,12 +112,12 @@ def student_command(
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
     from course_dl.student import write_nbgrader, write_student_copies
-    solutions = solutions and not variants
     with _say(OSError, ValueError):
-        files = (write_nbgrader(folder, variants) if nbgrader else
-                 write_student_copies(folder, force, solutions, variants))
-    if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
-    solved = f"; solved: {folder/'solutions'}" if solutions else ""
+        if nbgrader:
+            files = write_nbgrader(folder, variants)
+            return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
+        files = write_student_copies(folder, force, solutions, variants)
+    solved = f"; solved: {folder/'solutions'}" if solutions and not variants else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
 

@@ -214,15 +214,15 @@ def _lock_in(
 )->None:
     """Give this process a network, processes, users and a file system of its own. It sees Python and the course,
     cannot change them, and can write into a folder in memory. Raises `OSError` where that cannot be had."""
-    new_user, new_mounts, rest = 0x10000000, 0x20000, 0x40000000 | 0x20000000 | 0x8000000 | 0x4000000
-    bind, private, recursive, at_recursive = 4096 | 16384, 1 << 18, 16384, 0x8000
+    new = dict(users=1 << 28, mounts=1 << 17, network=1 << 30, processes=1 << 29, messages=1 << 27, host_name=1 << 26)
+    bind, private, everything_below, harmless = 1 << 12, 1 << 18, 1 << 14, 2 | 4 # no setuid programs, no devices
     user, group = os.geteuid(), os.getegid()
-    _system("unshare", new_user | new_mounts | rest)
+    _system("unshare", sum(new.values()))
     for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{file}").write_text(text)
     if os.fork(): os._exit(os.waitstatus_to_exitcode(os.wait()[1]) & 255) # its child is the first process inside
-    _system("mount", b"none", b"/", None, private | recursive, None)
-    _system("mount", b"tmpfs", bytes(root), b"tmpfs", 2 | 4, f"size={size}m".encode())
+    _system("mount", b"none", b"/", None, private | everything_below, None)
+    _system("mount", b"tmpfs", bytes(root), b"tmpfs", harmless, f"size={size}m".encode())
     for folder_ in ("tmp", "dev/shm"): (root/folder_).mkdir(parents=True)
     shown = []
     for place in _visible():
@@ -233,12 +233,12 @@ def _lock_in(
             target.symlink_to(os.readlink(place))
             continue
         target.mkdir() if place.is_dir() else target.touch()
-        _system("mount", bytes(place), bytes(target), None, bind, None)
+        _system("mount", bytes(place), bytes(target), None, bind | everything_below, None)
         read_only = ctypes.create_string_buffer(struct.pack("4Q", 1 | 2, 0, 0, 0))
-        _system("syscall", 442, -100, bytes(target), at_recursive, read_only, 32) # mount_setattr
+        _system("syscall", 442, -100, bytes(target), 1 << 15, read_only, 32) # mount_setattr, for all below too
         shown.append(place)
     hidden = root/folder.relative_to("/")
-    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", 2 | 4, b"size=0")
+    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", harmless, b"size=0")
     os.chdir(root)
     _system("pivot_root", b".", b".")
     _system("umount2", b".", 2)
@@ -296,7 +296,7 @@ async def _apart(
     seconds:float, # how long it may take
     memory:float, # GB that it may use
     output:int=16, # MB that it may say
-)->tuple: # what it said, dictionaries; why it was stopped, or ""
+)->tuple: # the lines that it said, bytes; why it was stopped, or ""
     "Do something in a process of its own, and watch it."
     said, why, root, (read, write) = bytearray(), "", Path(tempfile.mkdtemp()), os.pipe()
     pid, stop, turn = os.fork(), time.monotonic() + seconds, 0
@@ -318,8 +318,7 @@ async def _apart(
         if not ended: os.waitpid(pid, 0)
         os.close(read)
         shutil.rmtree(root, ignore_errors=True)
-    lines = bytes(said).split(b"\n")[:-1]
-    return lines, why
+    return bytes(said).split(b"\n")[:-1], why
 
 # %% ../nbs/36_grade.ipynb #65c74c15
 def _lesson_names(
