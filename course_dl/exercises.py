@@ -91,7 +91,7 @@ def _own_line(
 )->str: # its last line before the error, or ""
     files = {part.__code__.co_filename for part in _parts(attempt).values() if inspect.isfunction(part)}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
-    return f"\n  {say('line {}: {}', lines[-1].lineno, lines[-1].line)}" if lines else ""
+    return "\n  " + say("line {}: {}", lines[-1].lineno, lines[-1].line) if lines else ""
 
 class Recorded(dict):
     "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
@@ -170,7 +170,8 @@ def _compare_parts(expected, got, tol):
         return say("The names must be {}; they are {}.", ", ".join(map(str, expected)), ", ".join(map(str, got)))
     if len(got) != len(expected): return say("Expected {}, got {}.", wanted, len(got))
     for name, value in expected.items() if named else enumerate(expected):
-        if text := _difference(value, got[name], tol): return f"{name if named else say('Value {}', name)}: {text}"
+        if text := _difference(value, got[name], tol):
+            return f"{name}: {text}" if named else say("Value {}: {}", name, text)
     return ""
 
 def _compare_numbers(expected, got, tol):
@@ -249,7 +250,8 @@ def _mistaken(
     else:
         given = say("That is a result, {}.", _kind(attempt))
         hand = say("Hand over the function itself: its name, without brackets after it.")
-    return f"{say('That is None, which is nothing at all.') if attempt is None else given} {hand}"
+    if attempt is None: given = say("That is None, which is nothing at all.")
+    return f"{given} {hand}"
 
 # %% ../nbs/23_exercises.ipynb #fa11ed01
 _shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -406,7 +408,7 @@ class Exercise:
         try: return self._verdict(*attempt)
         except (KeyboardInterrupt, _TimeUp) as e:
             why = say("stopped after {:g} s.", self.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
-            return Verdict(self.name, "wrong", f"{why} {say('Is there a loop that never ends?')}")
+            return Verdict(self.name, "wrong", why + " " + say("Is there a loop that never ends?"))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.
