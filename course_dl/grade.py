@@ -40,7 +40,8 @@ from torch import Tensor
 from . import data
 from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
-from .student import _CHECK, _code, find_variants, lesson_exercises, surroundings, with_variants
+from .student import (
+    _CHECK, _code, find_variants, known_exercises, lesson_exercises, surroundings, with_variants)
 
 # %% ../nbs/36_grade.ipynb #252f10c8
 def _bound(
@@ -408,8 +409,7 @@ def points(
     answer,     # a function, class, value or axes
 )->float: # between 0 and 1
     "What an answer earns, judged here and without a lock: for tests in a notebook."
-    known, lines = importlib.import_module(f"course_dl.checks.{lesson}").exercises, []
-    exercise = (known.all | known.variants)[name]
+    exercise, lines = known_exercises(lesson)[name], []
     _tell(exercise, answer, lambda **said: lines.append(json.dumps(said)))
     return _judge(exercise, [*lines, json.dumps(dict(end=True))], "")["points"]
 
@@ -462,8 +462,8 @@ async def _run_answers(jobs, lesson, names, at_once, how):
 def _grade_lesson(name, path, jobs, at_once, how, variants):
     "Add to each job what its answers did, then the rows of points."
     import nbformat
-    own, known = nbformat.read(path, as_version=4), importlib.import_module(f"course_dl.checks.{name}").exercises
-    nb, exercises = with_variants(own, variants), known.all | known.variants
+    own, exercises = nbformat.read(path, as_version=4), known_exercises(name)
+    nb = with_variants(own, variants)
     lesson = dict(nb=nb, parts=[(part, exercises[part["name"]]) for part in lesson_exercises(nb)])
     todo = [job for job in jobs if not job["bad"]]
     names = _lesson_names(own) if todo else {}
