@@ -19,6 +19,7 @@ import shutil
 import sys
 import time
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -256,9 +257,10 @@ def _torchvision_line(
 )->dict: # a line of `doctor`
     found = _version("torchvision")
     if found is None: return _line("torchvision", "not installed; no lesson needs it")
-    try: from torchvision.extension import _has_ops
-    except Exception: _has_ops = bool # torchvision is damaged in some other way
-    if _has_ops(): return _line("torchvision", found)
+    from torch import ops
+    try: ops.load_library(PathFinder.find_spec("_C", find_spec("torchvision").submodule_search_locations).origin)
+    except (AttributeError, OSError): pass # there is no such library, or it does not load; importing all takes seconds
+    else: return _line("torchvision", found)
     torch, _, build = _version("torch").partition("+")
     return _line("torchvision",
                  f"{found}, whose compiled operators do not load beside torch {_version('torch')}; worked around",

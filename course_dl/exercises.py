@@ -93,22 +93,8 @@ def _own_line(
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
     return "\n  " + say("line {}: {}", lines[-1].lineno, lines[-1].line) if lines else ""
 
-class Recorded:
-    "What an answer did with some inputs elsewhere, in the place of that answer."
-    def __init__(self,
-        told:list, # triples of inputs, what came of them, and the inputs as they were left
-    ):
-        self.told = told
-
-    def at(self,
-        inputs:dict, # by name
-    )->tuple: # as `_observe` tells it; for inputs that were not tried an error
-        "What it did with some inputs."
-        for known, came, left in self.told:
-            if known is inputs: return came, left, ""
-        error = TimeoutError("nobody has tried")
-        error.own_line = ""
-        return error, inputs, ""
+class Recorded(dict):
+    "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
 
 def _observe(
     probe:Callable,    # what to do with an attempt
@@ -117,7 +103,7 @@ def _observe(
     seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
 )->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
-    if isinstance(attempt, Recorded): return attempt.at(inputs)
+    if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
     args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
     timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
     with _quiet() as printed:
@@ -301,6 +287,7 @@ class Exercise:
     examples:int=60          # how many inputs to try, at most
     seconds:float=10.        # how long an attempt may take for one input, and when to stop trying more
     tol:float=1e-4           # tolerance of comparisons
+    instead:object=None      # the exercise that this one is a variant of, if it is one
     sign:str="○"             # of what was said last
     hinted:int=0             # how many hints were given
 
@@ -431,6 +418,8 @@ class Exercise:
             assert self._judge(answer)[0] == "right", f"right answer {i} does not pass. {self.check(answer)}"
         blank = [self._judge(stub)[0] for stub in (..., lambda *args: ...)]
         assert "right" not in blank, f"a blank stub passes {self.name}"
+        copied = self.instead and self._judge(self.instead.reference)[0] == "right"
+        assert not copied, f"{self.name}: the answer to {self.instead.name} passes too"
         told = []
         for message, mistake in self.mistakes:
             state, inputs = self._judge(mistake)
@@ -456,9 +445,10 @@ class Exercises:
     def __init__(self,
         lesson:str, # its name, such as "similarity"
     ):
-        self.lesson, self.all = lesson, {}
+        self.lesson, self.all, self.variants = lesson, {}, {}
         self.check = _Names(self, "Check an answer with `check.{}(my_answer)`")
         self.hint = _Names(self, "Ask with `hint.{}()`")
+        self.check.instead = self.instead
 
     def __repr__(self)->str: # for each exercise the sign of what was said last, and its name
         return "\n".join(f"{exercise.sign} {name}" for name, exercise in self.all.items())
@@ -470,15 +460,42 @@ class Exercises:
     )->Exercise: # the new exercise
         "Add an exercise; raises `ValueError` for a name that is taken."
         if name in self.all: raise ValueError(f"name must be new, got {name}")
-        exercise = self.all[name] = Exercise(name, reference, **kwargs)
+        exercise = Exercise(name, reference, **kwargs)
+        (self.variants if exercise.instead else self.all)[name] = exercise
         setattr(self.check, name, partial(self._check, exercise))
         setattr(self.hint, name, partial(self._hint, exercise))
         return exercise
 
+    def variant(self,
+        instead:str, # name of the exercise whose place it can take
+        **kwargs,    # the other arguments of `Exercise`
+    )->Callable: # a decorator for the reference, a function; its docstring is title and task, its name the variant's
+        """Add another task on the same idea. It is no part of the lesson, but of copies that ask for it.
+
+        Raises `ValueError` for an exercise that is not there, and for a function without a docstring."""
+        if instead not in self.all: raise ValueError(f"no exercise called {instead}; there are {', '.join(self.all)}")
+        def add(reference):
+            if not (inspect.isfunction(reference) and reference.__doc__):
+                raise ValueError("a variant is made of a function with title and task in its docstring")
+            return self.add(reference.__name__, reference, instead=self.all[instead], **kwargs)
+        return add
+
+    def instead(self,
+        **names:str, # for each exercise to leave out, its variant
+    )->None:
+        "Put variants in the places of exercises. One that is not known here is checked after it is handed in."
+        known = self.all | self.variants
+        for new in set(names.values()) - known.keys():
+            later = Verdict(new, "not started", "this one is checked after you hand it in.")
+            setattr(self.check, new, lambda *attempt, later=later: later)
+            setattr(self.hint, new, lambda: Hint("The hints are folded below the check."))
+        places = [names.get(name, name) for name in self.all]
+        self.all = {name: known[name] for name in places if name in known}
+
     def _check(self, exercise, *attempt):
         verdict = exercise.check(*attempt)
         exercise.sign = _signs[verdict.state][0]
-        if verdict:
+        if verdict and exercise.name in self.all:
             names = [*self.all, *self.all] # round once, from this one on
             left = [name for name in names[names.index(exercise.name):] if self.all[name].sign != "✓"]
             last = say("That was the last exercise of this lesson.")
@@ -493,8 +510,8 @@ class Exercises:
         return Hint(say("Hint {} of {}: {}", n, len(hints), say(hints[n-1])) + last)
 
     def prove(self)->list: # pairs of an exercise and what a wrong answer to it is told
-        "Prove every exercise both ways; raises `AssertionError` if one errs."
-        return [row for exercise in self.all.values() for row in exercise.prove()]
+        "Prove every exercise and variant both ways; raises `AssertionError` if one errs."
+        return [row for exercise in (self.all | self.variants).values() for row in exercise.prove()]
 
 # %% ../nbs/23_exercises.ipynb #2753634d
 def curves(
