@@ -4,18 +4,22 @@
 
 # %% auto #0
 __all__ = ['said_type', 'seed_everything', 'default_device', 'made_with', 'lessons_folder', 'plot_style', 'show_images',
-           'plot_curves', 'Said', 'result', 'doctor']
+           'plot_curves', 'Said', 'result', 'catalog', 'say', 'translate', 'doctor']
 
 # %% ../nbs/00_core.ipynb #b578cd17
 import base64
+import gettext
 import io
 import math
 import os
 import platform
 import random
+import re
 import shutil
 import sys
 import time
+from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -168,6 +172,47 @@ def result(
     "What a lesson comes to; `course_dl run` shows it."
     return Said("Result", text)
 
+# %% ../nbs/00_core.ipynb #19de0002
+@cache
+def catalog(
+    language:str, # such as "de"; "en" for none
+): # as Python's `gettext` reads it
+    """The sentences of the course in another language.
+
+    Raises `ValueError` for a language that the course does not have."""
+    folder = Path(find_spec("course_dl").origin).with_name("locale")
+    there = sorted(path.parent.parent.name for path in folder.glob("*/LC_MESSAGES/course_dl.mo"))
+    if language not in ["en", *there]:
+        raise ValueError(f"COURSE_DL_LANGUAGE must be one of en, {', '.join(there)}, got {language}")
+    return gettext.translation("course_dl", folder, [language], fallback=language == "en")
+
+def say(
+    text:str, # a sentence in English, with `{}` where a value goes
+    *values,  # what goes there
+)->str: # the sentence with its values, in English where it has no translation
+    "A sentence in the learner's language."
+    text = text and catalog(os.environ.get("COURSE_DL_LANGUAGE") or "en").gettext(text)
+    return text.format(*values) if values else text
+
+# %% ../nbs/00_core.ipynb #19de0006
+_of_row, _of_line = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"
+_wordless = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)") # code, formulas, tags, where links lead
+
+def _said(part, say): return say(part) if re.search(r"[^\W\d_]", _wordless.sub("", part)) else part
+
+def translate(
+    text:str, # Markdown, a paragraph to a line
+    say,      # function of a sentence
+)->str:       # the same Markdown in other words
+    "Translate what is written, and nothing else."
+    lines, code = [], False
+    for line in text.split("\n"):
+        code ^= line.lstrip().startswith("```")
+        parts = re.split(_of_row if line.startswith("|") else _of_line, line)
+        parts[::2] = [part if code else _said(part, say) for part in parts[::2]]
+        lines.append("".join(parts))
+    return "\n".join(lines)
+
 # %% ../nbs/00_core.ipynb #9dfe8b7c
 def _needs(
     extra:str="", # "export" or "serve" for what these add
@@ -212,9 +257,10 @@ def _torchvision_line(
 )->dict: # a line of `doctor`
     found = _version("torchvision")
     if found is None: return _line("torchvision", "not installed; no lesson needs it")
-    try: from torchvision.extension import _has_ops
-    except Exception: _has_ops = bool # torchvision is damaged in some other way
-    if _has_ops(): return _line("torchvision", found)
+    from torch import ops
+    try: ops.load_library(PathFinder.find_spec("_C", find_spec("torchvision").submodule_search_locations).origin)
+    except (AttributeError, OSError): pass # there is no such library, or it does not load; importing all takes seconds
+    else: return _line("torchvision", found)
     torch, _, build = _version("torch").partition("+")
     return _line("torchvision",
                  f"{found}, whose compiled operators do not load beside torch {_version('torch')}; worked around",
