@@ -243,9 +243,11 @@ exercises.all["recall"].also(
 exercises.all["fit_best"].also(_by_state);
 
 # %% ../../nbs/checks/cnn.ipynb #7a51b901
-_with_a_miss = _labels.map(lambda o: o | dict(answers=torch.cat([o["answers"][:1] % 2 + 1, o["answers"][1:]])))
+def _differ(o):
+    counts = [torch.bincount(o[kind], minlength=3) for kind in ("truth", "answers")]
+    return (_right(*o.values()).bool() & (counts[0] != counts[1])).any()
 
-@exercises.variant("recall", inputs=_with_a_miss,
+@exercises.variant("recall", inputs=_labels.filter(_differ),
     hints=["For class i, look only at the images with `answers == i`.",
            "`torch.bincount(..., minlength=n_classes)` counts; `clamp(min=1)` keeps a count of 0 from dividing."])
 def precision(truth, answers, n_classes):
