@@ -115,6 +115,7 @@ def find_variants(
             runpy.run_path(which)
             chosen = [variant for name, variant in known().items() if before.get(name) is not variant]
             for variant in chosen: variant.prove()
+            if not chosen: raise ValueError("it makes no variant")
         except Exception as e: raise ValueError(f"{which}: {type(e).__name__}: {e}") from e
     else:
         names = list(before) if which == "all" else which.split(",")
