@@ -23,7 +23,7 @@ def _fail(message):
     raise typer.Exit(1)
 
 @contextmanager
-def _say(*errors):
+def _sentence_for(*errors):
     "End with what such an error says, in place of a traceback."
     try: yield
     except errors as e: _fail(e)
@@ -57,7 +57,7 @@ def data_command(
     from course_dl.data import DataError, cache_folder, data_status, fetch_data
     errors = []
     typer.echo(f"Cache: {cache_folder()}")
-    with _say(DataError): status = data_status()
+    with _sentence_for(DataError): status = data_status()
     for data in status:
         source = data["source"]
         try: source = fetch_data(data["name"]) if fetch and not source else source
@@ -82,8 +82,8 @@ def run_command(
     try:
         from course_dl.data import DataError
         from course_dl.runner import lesson_files, run_lessons
-        with _say(ValueError): files = lesson_files(lessons)
-        with _say(DataError): errors = run_lessons(files, slow, again, jobs)
+        with _sentence_for(ValueError): files = lesson_files(lessons)
+        with _sentence_for(DataError): errors = run_lessons(files, slow, again, jobs)
     except KeyboardInterrupt:
         typer.echo("\nStopped. What went well is remembered, and the rest runs next time.", err=True)
         raise typer.Exit(130) from None
@@ -97,7 +97,7 @@ def results_command(
     "Show the table of claimed and measured figures, or measure it again."
     from course_dl.ledger import claims, measure_claims, results_table
     if seeds:
-        with _say(ValueError): measure_claims(claims, seeds, fresh=True)
+        with _sentence_for(ValueError): measure_claims(claims, seeds, fresh=True)
     typer.echo(results_table(claims))
 
 # %% ../nbs/30_cli.ipynb #e9f566b3
@@ -112,12 +112,12 @@ def student_command(
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
     from course_dl.student import write_nbgrader, write_student_copies
-    solutions = solutions and not variants
-    with _say(OSError, ValueError):
-        files = (write_nbgrader(folder, variants) if nbgrader else
-                 write_student_copies(folder, force, solutions, variants))
-    if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
-    solved = f"; solved: {folder/'solutions'}" if solutions else ""
+    with _sentence_for(OSError, ValueError):
+        if nbgrader:
+            files = write_nbgrader(folder, variants)
+            return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
+        files = write_student_copies(folder, force, solutions, variants)
+    solved = f"; solved: {folder/'solutions'}" if solutions and not variants else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
 
@@ -129,7 +129,7 @@ def progress_command(
 ):
     "Show which exercises you have solved, from your saved notebooks; nothing leaves this machine."
     from course_dl.student import progress_table, read_progress
-    with _say(ValueError): typer.echo(progress_table(read_progress(folder, again)))
+    with _sentence_for(ValueError): typer.echo(progress_table(read_progress(folder, again)))
 
 # %% ../nbs/30_cli.ipynb #36e12e01
 @app.command("grade")
@@ -144,7 +144,7 @@ def grade_command(
     "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
     from course_dl.core import _write_whole
     from course_dl.grade import grade_folder, grades_csv, grades_table
-    with _say(OSError, ValueError):
+    with _sentence_for(OSError, ValueError):
         rows = grade_folder(folder, trust, seconds, memory, variants)
         if csv: _write_whole(csv, grades_csv(rows).encode())
     typer.echo(grades_table(rows))
@@ -159,7 +159,7 @@ def serve_command(
     "Name what is in an image: POST it to /predict. Ctrl-C stops it."
     try:
         from course_dl.export import serve
-        with _say(OSError, ValueError): serve(file, host, port)
+        with _sentence_for(OSError, ValueError): serve(file, host, port)
     except ModuleNotFoundError as e: _fail(f'{e.name} is missing; get it with: pip install "course_dl[serve]"')
 
 # %% ../nbs/30_cli.ipynb #d9c5fcca

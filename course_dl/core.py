@@ -195,7 +195,7 @@ def say(
     return text.format(*values) if values else text
 
 # %% ../nbs/00_core.ipynb #19de0006
-_row, _line = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)" # marks around words
+_of_row, _of_line = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"
 _wordless = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)") # code, formulas, tags, where links lead
 
 def _said(part, say): return say(part) if re.search(r"[^\W\d_]", _wordless.sub("", part)) else part
@@ -208,7 +208,7 @@ def translate(
     lines, code = [], False
     for line in text.split("\n"):
         code ^= line.lstrip().startswith("```")
-        parts = re.split(_row if line.startswith("|") else _line, line)
+        parts = re.split(_of_row if line.startswith("|") else _of_line, line)
         parts[::2] = [part if code else _said(part, say) for part in parts[::2]]
         lines.append("".join(parts))
     return "\n".join(lines)

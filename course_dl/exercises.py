@@ -91,24 +91,10 @@ def _own_line(
 )->str: # its last line before the error, or ""
     files = {part.__code__.co_filename for part in _parts(attempt).values() if inspect.isfunction(part)}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
-    return f"\n  {say('line {}: {}', lines[-1].lineno, lines[-1].line)}" if lines else ""
+    return "\n  " + say("line {}: {}", lines[-1].lineno, lines[-1].line) if lines else ""
 
-class Recorded:
-    "What an answer did with some inputs elsewhere, in the place of that answer."
-    def __init__(self,
-        told:list, # triples of inputs, what came of them, and the inputs as they were left
-    ):
-        self.told = told
-
-    def at(self,
-        inputs:dict, # by name
-    )->tuple: # as `_observe` tells it; for inputs that were not tried an error
-        "What it did with some inputs."
-        for known, came, left in self.told:
-            if known is inputs: return came, left, ""
-        error = TimeoutError("nobody has tried")
-        error.own_line = ""
-        return error, inputs, ""
+class Recorded(dict):
+    "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
 
 def _observe(
     probe:Callable,    # what to do with an attempt
@@ -117,7 +103,7 @@ def _observe(
     seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
 )->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
-    if isinstance(attempt, Recorded): return attempt.at(inputs)
+    if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
     args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
     timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
     with _quiet() as printed:
@@ -184,7 +170,8 @@ def _compare_parts(expected, got, tol):
         return say("The names must be {}; they are {}.", ", ".join(map(str, expected)), ", ".join(map(str, got)))
     if len(got) != len(expected): return say("Expected {}, got {}.", wanted, len(got))
     for name, value in expected.items() if named else enumerate(expected):
-        if text := _difference(value, got[name], tol): return f"{name if named else say('Value {}', name)}: {text}"
+        if text := _difference(value, got[name], tol):
+            return f"{name}: {text}" if named else say("Value {}: {}", name, text)
     return ""
 
 def _compare_numbers(expected, got, tol):
@@ -263,7 +250,8 @@ def _mistaken(
     else:
         given = say("That is a result, {}.", _kind(attempt))
         hand = say("Hand over the function itself: its name, without brackets after it.")
-    return f"{say('That is None, which is nothing at all.') if attempt is None else given} {hand}"
+    if attempt is None: given = say("That is None, which is nothing at all.")
+    return f"{given} {hand}"
 
 # %% ../nbs/23_exercises.ipynb #fa11ed01
 _shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -420,7 +408,7 @@ class Exercise:
         try: return self._verdict(*attempt)
         except (KeyboardInterrupt, _TimeUp) as e:
             why = say("stopped after {:g} s.", self.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
-            return Verdict(self.name, "wrong", f"{why} {say('Is there a loop that never ends?')}")
+            return Verdict(self.name, "wrong", why + " " + say("Is there a loop that never ends?"))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.

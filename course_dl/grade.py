@@ -40,7 +40,8 @@ from torch import Tensor
 from . import data
 from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
-from .student import _CHECK, _code, find_variants, lesson_exercises, surroundings, with_variants
+from .student import (
+    _CHECK, _code, find_variants, known_exercises, lesson_exercises, surroundings, with_variants)
 
 # %% ../nbs/36_grade.ipynb #252f10c8
 def _bound(
@@ -214,15 +215,15 @@ def _lock_in(
 )->None:
     """Give this process a network, processes, users and a file system of its own. It sees Python and the course,
     cannot change them, and can write into a folder in memory. Raises `OSError` where that cannot be had."""
-    new_user, new_mounts, rest = 0x10000000, 0x20000, 0x40000000 | 0x20000000 | 0x8000000 | 0x4000000
-    bind, private, recursive, at_recursive = 4096 | 16384, 1 << 18, 16384, 0x8000
+    new = dict(users=1 << 28, mounts=1 << 17, network=1 << 30, processes=1 << 29, messages=1 << 27, host_name=1 << 26)
+    bind, private, everything_below, harmless = 1 << 12, 1 << 18, 1 << 14, 2 | 4 # no setuid programs, no devices
     user, group = os.geteuid(), os.getegid()
-    _system("unshare", new_user | new_mounts | rest)
+    _system("unshare", sum(new.values()))
     for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{file}").write_text(text)
     if os.fork(): os._exit(os.waitstatus_to_exitcode(os.wait()[1]) & 255) # its child is the first process inside
-    _system("mount", b"none", b"/", None, private | recursive, None)
-    _system("mount", b"tmpfs", bytes(root), b"tmpfs", 2 | 4, f"size={size}m".encode())
+    _system("mount", b"none", b"/", None, private | everything_below, None)
+    _system("mount", b"tmpfs", bytes(root), b"tmpfs", harmless, f"size={size}m".encode())
     for folder_ in ("tmp", "dev/shm"): (root/folder_).mkdir(parents=True)
     shown = []
     for place in _visible():
@@ -233,12 +234,12 @@ def _lock_in(
             target.symlink_to(os.readlink(place))
             continue
         target.mkdir() if place.is_dir() else target.touch()
-        _system("mount", bytes(place), bytes(target), None, bind, None)
+        _system("mount", bytes(place), bytes(target), None, bind | everything_below, None)
         read_only = ctypes.create_string_buffer(struct.pack("4Q", 1 | 2, 0, 0, 0))
-        _system("syscall", 442, -100, bytes(target), at_recursive, read_only, 32) # mount_setattr
+        _system("syscall", 442, -100, bytes(target), 1 << 15, read_only, 32) # mount_setattr, for all below too
         shown.append(place)
     hidden = root/folder.relative_to("/")
-    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", 2 | 4, b"size=0")
+    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", harmless, b"size=0")
     os.chdir(root)
     _system("pivot_root", b".", b".")
     _system("umount2", b".", 2)
@@ -296,7 +297,7 @@ async def _apart(
     seconds:float, # how long it may take
     memory:float, # GB that it may use
     output:int=16, # MB that it may say
-)->tuple: # what it said, dictionaries; why it was stopped, or ""
+)->tuple: # the lines that it said, bytes; why it was stopped, or ""
     "Do something in a process of its own, and watch it."
     said, why, root, (read, write) = bytearray(), "", Path(tempfile.mkdtemp()), os.pipe()
     pid, stop, turn = os.fork(), time.monotonic() + seconds, 0
@@ -318,8 +319,7 @@ async def _apart(
         if not ended: os.waitpid(pid, 0)
         os.close(read)
         shutil.rmtree(root, ignore_errors=True)
-    lines = bytes(said).split(b"\n")[:-1]
-    return lines, why
+    return bytes(said).split(b"\n")[:-1], why
 
 # %% ../nbs/36_grade.ipynb #65c74c15
 def _lesson_names(
@@ -377,21 +377,20 @@ def _judge(
     why:str,    # why it was stopped, or ""
 )->dict: # `points` between 0 and 1, `right` and `inputs`, `reason`
     "Compare what an answer did with what the reference does. Nothing of the answer runs here."
-    tries, none, handed_in = exercise._tries, "", Recorded([])
+    tries, none, ended, handed_in = exercise._tries, "", False, Recorded()
     try:
-        for line in lines:
-            said = json.loads(line)
-            none = none or said.get("none", "")
+        for said in map(json.loads, lines):
+            none, ended = none or str(said.get("none", "")), bool(said.get("end"))
             if "picture" in said:
                 picture = _unpack(said["picture"])
                 handed_in = _draw_again(picture) if isinstance(picture, dict) else picture
-            if "result" in said and len(handed_in.told) < len(tries):
-                inputs = tries[len(handed_in.told)]
-                handed_in.told.append((inputs, _unpack(said["result"]), inputs | _unpack(said["left"])))
-        ended = bool(lines) and bool(json.loads(lines[-1]).get("end"))
-        wrong = [inputs for inputs in tries if exercise._compare(exercise.reference, handed_in, inputs)]
-    except Exception: none, wrong = "Its results cannot be read.", tries
-    if not none and not ended: none = why or "It ended the process that it ran in."
+            if "result" in said and len(handed_in) < len(tries):
+                inputs = tries[len(handed_in)]
+                handed_in[id(inputs)] = _unpack(said["result"]), inputs | _unpack(said["left"])
+        if isinstance(handed_in, Recorded): ended = ended and len(handed_in) == len(tries)
+        if not none and not ended: none = why or "It ended the process that it ran in."
+        wrong = [] if none else [o for o in tries if exercise._compare(exercise.reference, handed_in, o)]
+    except Exception: none = "Its results cannot be read."
     right = 0 if none else len(tries) - len(wrong)
     points = 1. if right == len(tries) else math.floor(50*right/len(tries))/100
     row = dict(points=points, right=right, inputs=len(tries))
@@ -410,8 +409,7 @@ def points(
     answer,     # a function, class, value or axes
 )->float: # between 0 and 1
     "What an answer earns, judged here and without a lock: for tests in a notebook."
-    known, lines = importlib.import_module(f"course_dl.checks.{lesson}").exercises, []
-    exercise = (known.all | known.variants)[name]
+    exercise, lines = known_exercises(lesson)[name], []
     _tell(exercise, answer, lambda **said: lines.append(json.dumps(said)))
     return _judge(exercise, [*lines, json.dumps(dict(end=True))], "")["points"]
 
@@ -464,8 +462,8 @@ async def _run_answers(jobs, lesson, names, at_once, how):
 def _grade_lesson(name, path, jobs, at_once, how, variants):
     "Add to each job what its answers did, then the rows of points."
     import nbformat
-    own, known = nbformat.read(path, as_version=4), importlib.import_module(f"course_dl.checks.{name}").exercises
-    nb, exercises = with_variants(own, variants), known.all | known.variants
+    own, exercises = nbformat.read(path, as_version=4), known_exercises(name)
+    nb = with_variants(own, variants)
     lesson = dict(nb=nb, parts=[(part, exercises[part["name"]]) for part in lesson_exercises(nb)])
     todo = [job for job in jobs if not job["bad"]]
     names = _lesson_names(own) if todo else {}
@@ -475,7 +473,7 @@ def _grade_lesson(name, path, jobs, at_once, how, variants):
         known = copy(exercise)
         if not hasattr(exercise.reference, "get_lines"):
             seen = partial(_observe, exercise.probe, exercise.reference, seconds=exercise.seconds)
-            known.reference = Recorded([(inputs, *seen(inputs)[:2]) for inputs in exercise._tries])
+            known.reference = Recorded({id(inputs): seen(inputs)[:2] for inputs in exercise._tries})
         for job in jobs:
             lines, why = job["said"].get(exercise.name, ([], ""))
             row = _judge(known, lines, job["bad"] or why)

@@ -1,15 +1,18 @@
 "Variants of exercises: handed out in their places, graded by what was set, and never given away with a copy."
 import re
+from importlib import import_module
 
 import nbformat
 import pytest
 from typer.testing import CliRunner
 
+import score
 from course_dl.checks.similarity import exercises
 from course_dl.cli import app
 from course_dl.exercises import Wrong
-from course_dl.grade import _take_answer, grade_folder
-from course_dl.student import find_variants, lesson_exercises, student_copy, with_variants
+from course_dl.grade import _take_answer, find_answer, grade_folder, points
+from course_dl.runner import page_name
+from course_dl.student import find_variants, lesson_exercises, nbgrader_source, student_copy, with_variants
 from helpers import LESSONS, ROOT, read
 
 LESSON = next(path for path in LESSONS if path.stem.endswith("similarity"))
@@ -25,13 +28,53 @@ found += [text for text in [*seen, *map(str, lines)] if isinstance(text, str) an
 def my_worst_pixel(a, b): raise ValueError(f"{found} {checks.exercises.variants['worst_pixel'].reference(a, b)}")"""
 
 
+def checks(path): return import_module(f"course_dl.checks.{page_name(path)}").exercises
+
+
+def test_ten_exercises_in_eight_lessons_have_a_variant():
+    found = [(path, variant) for path in LESSONS for variant in checks(path).variants.values()]
+    assert len(find_variants("all")) == len(found) >= 10 and len({path for path, _ in found}) >= 8
+    names = [name for path in LESSONS for name in [*checks(path).all, *checks(path).variants]]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_the_answer_to_the_exercise_earns_nothing(path):
+    "Neither under the variant's name, nor under its own in a notebook; the variant's solution earns the point."
+    known = {exercise.name: (source, names | {"__name__": "__main__"})  # a learner's, not the course's own
+             for exercise, source, names in score.solutions(path)}
+    for name, variant in checks(path).variants.items():
+        assert points(page_name(path), name, score.answer(*known[name])) == 1
+        assert points(page_name(path), name, score.answer(*known[variant.instead.name])) == 0, name
+        varied = with_variants(read(path), {variant.instead.name: variant})
+        part = next(part for part in lesson_exercises(varied) if part["name"] == name)
+        copied = student_copy(varied, solutions=False)
+        assert known[name][0] not in "\n".join(cell.source for cell in copied.cells)
+        place = next(i for i, cell in enumerate(copied.cells) if cell.source == varied.cells[part["stub"]].source)
+        assert copied.cells[place-1].source.startswith(f"### {list(checks(path).all).index(variant.instead.name)+1}. ")
+        copied.cells[place].source = known[variant.instead.name][0]
+        with pytest.raises(Wrong, match=f"No cell defines `my_{name}`"): find_answer(copied, varied, part)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_nbgrader_gets_the_task_and_its_solution(path):
+    chosen = {variant.instead.name: variant for variant in checks(path).variants.values()}
+    marked = nbgrader_source(with_variants(read(path), chosen, solved=True), page_name(path))
+    cells = {cell.metadata.nbgrader["grade_id"]: cell.source for cell in marked.cells if "nbgrader" in cell.metadata}
+    for name in checks(path).variants:
+        assert "### BEGIN SOLUTION\ndef my_" + name in cells[name]
+        assert cells[f"{name}_points"].endswith(f'points("{page_name(path)}", "{name}", my_{name})')
+    assert not cells.keys() & chosen.keys()
+
+
 @pytest.fixture
 def private(tmp_path):
     "The file of a teacher, as the page for those who teach shows it."
     path = tmp_path/"elsewhere/private.py"
     path.parent.mkdir()
     path.write_text(PRIVATE, encoding="utf-8")
-    return path
+    yield path
+    exercises.variants.pop("worst_pixel", None)
 
 
 def answered(nb, source):

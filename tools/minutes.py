@@ -16,7 +16,7 @@ from renumber import ROOT, lessons
 
 RUNNING = ROOT/"nbs/running.json"
 NEEDS = re.compile(r"^\*\*Before you start.*$", re.M)
-READ = re.compile(r" *(?:Lesson \d+: )?\d+ minutes to read[^.]*\.")
+READ = re.compile(r" *(?:Lesson \d+: (?:read )?)?\d+ minutes[^.]*\.$", re.M)
 ROW = re.compile(r"^\| \d+\. \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ min \|$", re.M)
 
 
@@ -36,7 +36,7 @@ def with_minutes(nb, page:str, number:int) -> str:
     "The line of a lesson that says what it needs, with its number and the minutes at its end."
     needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
     to_run = math.ceil(json.loads(RUNNING.read_text(encoding="utf-8"))[page]/60)
-    return f"{READ.sub('', needs).rstrip()} Lesson {number}: {minutes(nb)} minutes to read, {to_run} to run."
+    return f"{READ.sub('', needs).rstrip()} Lesson {number}: read {minutes(nb)} minutes, run {to_run}."
 
 
 def contents(table:str, read:dict) -> str:

@@ -198,3 +198,44 @@ def _by_func(f, x, lr, steps):
 
 exercises.all["cubic"].also(lambda t, p: ((p[0]*t + p[1])*t + p[2])*t + p[3])
 exercises.all["descent"].also(_by_func);
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b101
+@exercises.variant("cubic", probe=_values_and_slopes,
+    inputs=dict(t=st.one_of(tensors(3), tensors(2, 2)), params=tensors(4)),
+    hints=["Four parameters: `a, b, c, d = params`.", "`torch.sin` takes a tensor; `math.sin` would end the gradient."])
+def wave(t, params):
+    r"""A wave
+
+    Instead of a parabola, write a wave with four parameters, $a\sin(bt+c)+d$. The values must stay tensors, so that
+    autograd can find their slopes."""
+    a, b, c, d = params
+    return a*torch.sin(b*t + c) + d
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b102
+@wave.wrong("That is the cubic. A wave is wanted, with `torch.sin`.")
+def _(t, p): return _cubic(t, p)
+
+@wave.wrong("`c` is multiplied by `b` in yours. It is added after the product of `b` and the time.")
+def _(t, p): return p[0]*torch.sin(p[1]*(t + p[2])) + p[3]
+
+@wave.wrong("Your wave swings around 0. The fourth parameter lifts it.")
+def _(t, p): return p[0]*torch.sin(p[1]*t + p[2])
+
+@wave.wrong("The height of the wave is missing: multiply the sine by `a`.")
+def _(t, p): return torch.sin(p[1]*t + p[2]) + p[3]
+
+@wave.wrong("You take the parameters from the last to the first. `a` comes first.")
+def _(t, p): return wave.reference(t, p.flip(0))
+
+@wave.wrong("That is a cosine, a quarter of a wave ahead.")
+def _(t, p): return p[0]*torch.cos(p[1]*t + p[2]) + p[3]
+
+@wave.wrong()
+def _(t, p): return wave.reference(t, p.tolist())
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b103
+wave.also(
+    lambda t, p: p[0]*torch.cos(p[1]*t + p[2] - np.pi/2) + p[3],
+    lambda t, p: p[0]*((p[1]*t).sin()*p[2].cos() + (p[1]*t).cos()*p[2].sin()) + p[3],
+    lambda t, p: torch.stack([p[0]*torch.sin(p[1]*o + p[2]) + p[3] for o in t.flatten()]).view(t.shape),
+    lambda t, p: torch.addcmul(p[3], p[0], torch.polar(torch.ones_like(t), p[1]*t + p[2]).imag));
