@@ -16,11 +16,10 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 
 from . import data
-from .core import _write_whole, lessons_folder, said_type
+from .core import _write_whole, lessons_folder, package_folder, said_type
 
 # %% ../nbs/31_runner.ipynb #453395fb
 def page_name(
@@ -110,7 +109,7 @@ def run_lesson(
 def _surroundings(
 )->list: # changes when the package, the data, the graphics cards or what is installed changes
     "What every lesson's run depends on."
-    package = Path(find_spec("course_dl").origin).parent
+    package = package_folder()
     files = [*package.rglob("*.py"), *package.glob("weights/*"), *lessons_folder().glob("*.json")]
     installed = sorted(info.name for place in sys.path for info in Path(place or ".").glob("*.dist-info"))
     cards = sorted(str(card) for card in Path("/dev").glob("nvidia*"))
