@@ -94,6 +94,7 @@ def run_lesson(
     start, error, nb = time.time(), "", nbformat.read(path, as_version=4)
     cells = [cell for cell in nb.cells if _runs(cell, slow)]
     env = dict(OMP_WAIT_POLICY="passive") | os.environ # threads that wait must not spin
+    env["COURSE_DL_LANGUAGE"] = "en" # in which notebooks assert what their checks say
     if threads: env["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         client = _kernel_for(cells, timeout=1800, coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
