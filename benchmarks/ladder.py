@@ -53,6 +53,7 @@ class Rung:
     change:dict          # for each step that changes, its new line of code
     kept:bool=True       # do the rungs above build on it?
     published:bool=False # measured on the test images too?
+    why:str=""           # a few words on why it is kept, or not
 
 
 @dataclass
@@ -107,39 +108,41 @@ START = dict(
     answer="")
 LADDERS = [Ladder(
     "digits", "3 or 7, two seconds of training", digits, 12, START, [
-        Rung("a hidden layer of 100", {}, published=True),
-        Rung("three convolutions", dict(
+        Rung("a hidden layer of 100", {}, published=True, why="the start"),
+        Rung("convolutions, three epochs", dict(
             net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(432, 2))",
-            epochs="epochs, lr = 3, 1e-2")),
+            epochs="epochs, lr = 3, 1e-2"), why="the rungs above need it"),
         Rung("bfloat16, channels_last", dict(
-            model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False),
-        Rung("nine views at the end", dict(answer="model = Views(model)")),
-        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True),
-        Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False),
-        Rung("smaller steps first", dict(
-            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
-                "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 2))"), kept=False),
-        Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False),
-        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False),
-        Rung("SGD with momentum", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False),
+            model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False, why="saves no time here"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), why="ten digits gain by it"),
+        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True, why="helps"),
+        Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False, why="no more than one"),
+        Rung("a first step of 2", dict(
+            net="net = nn.Sequential(conv_block(1, 8, 5, 2), conv_block(8, 24, 3, 2),\n"
+                "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(768, 2))"), kept=False,
+             why="noise, and over the limit"),
+        Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False, why="costs"),
+        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
+             why="noise"),
+        Rung("SGD at a rate of its own", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False, why="noise"),
         Rung("an average of the weights", dict(
             average="average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(.98), use_buffers=True)\n"
                     "opt.register_step_post_hook(lambda *_: average.update_parameters(model))",
-            answer="model = Views(average)"), kept=False),
+            answer="model = Views(average)"), kept=False, why="costs"),
     ]), Ladder(
     "mnist", "MNIST, a minute of training", ten_digits, 3, START | dict(
         net="net = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))",
         model=FAST, epochs="epochs, lr = 2, 1e-2"), [
-        Rung("a hidden layer of 50", {}, published=True),
-        Rung("three convolutions", dict(net=THREE)),
-        Rung("nine views at the end", dict(answer="model = Views(model)")),
-        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)")),
-        Rung("four epochs", dict(epochs="epochs, lr = 4, 1e-2"), published=True),
+        Rung("a hidden layer of 50", {}, published=True, why="the start"),
+        Rung("three convolutions", dict(net=THREE), why="helps"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), why="helps"),
+        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), why="helps"),
+        Rung("four epochs", dict(epochs="epochs, lr = 4, 1e-2"), published=True, why="helps"),
         Rung("half the channels", dict(
             net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
                 "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 10))"),
-            kept=False, published=True),
+            kept=False, published=True, why="small, not better"),
     ])]
 
 
@@ -205,7 +208,7 @@ def described(
             runs = old.get((ladder.key, code), {})
             rungs.append(dict(
                 name=rung.name, lines=[line for line in rung.change.values() if line], kept=rung.kept,
-                published=rung.published, program=program, hash=code, valid=runs.get("valid", []),
+                why=rung.why, published=rung.published, program=program, hash=code, valid=runs.get("valid", []),
                 test=runs.get("test", []), made=runs.get("made", {})))
         found.append(dict(key=ladder.key, title=ladder.title, rungs=rungs))
     return found

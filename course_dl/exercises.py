@@ -408,7 +408,8 @@ class Exercise:
         try: return self._verdict(*attempt)
         except (KeyboardInterrupt, _TimeUp) as e:
             why = say("stopped after {:g} s.", self.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
-            return Verdict(self.name, "wrong", why + " " + say("Is there a loop that never ends?"))
+            why += " " + say("Is there a loop that never ends?")
+            return Verdict(self.name, "wrong", "\n".join([*_older(*attempt), why]))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.

@@ -11,7 +11,6 @@ import base64
 import contextlib
 import ctypes
 import gc
-import importlib.util
 import io
 import json
 import linecache
@@ -38,6 +37,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from . import data
+from .core import package_folder
 from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
 from .student import (
@@ -195,16 +195,12 @@ def _system(
     if getattr(libc, name)(*(ctypes.c_long(o) if isinstance(o, int) else o for o in args)) == -1:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 
-def _package(
-)->Path: # folder of the course's modules
-    return Path(importlib.util.find_spec("course_dl").origin).parent
-
 def _visible(
 )->list: # folders and devices that Python and the course need
     paths = sysconfig.get_paths()
     places = ["/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, os.path.realpath(sys.prefix),
               *(paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-              str(_package()), data.cache_folder(), os.environ.get("COURSE_DL_DATA")]
+              package_folder(), data.cache_folder(), os.environ.get("COURSE_DL_DATA")]
     devices = [f"/dev/{name}" for name in ("null", "zero", "random", "urandom")]
     return [Path(os.path.abspath(place)) for place in [*places, *devices] if place and os.path.exists(place)]
 
@@ -488,8 +484,8 @@ def _grade_here(folder, trust, seconds, memory, at_once, variants="")->list: # r
         found = json.loads(lines[0]).get("locked") if lines else "it ended"
         if found: raise ValueError(f"this machine cannot lock foreign code in ({found}); grade on a Linux that can, "
                                    "or, on a machine that you can lose, with --trust")
-    known = {page_name(path): path for path in lesson_files()}
-    lessons = {name: path for name, path in known.items() if importlib.util.find_spec(f"course_dl.checks.{name}")}
+    pages = {page_name(path): path for path in lesson_files()}
+    lessons = {name: path for name, path in pages.items() if (package_folder()/f"checks/{name}.py").exists()}
     jobs = []
     for student, path in hand_ins(folder):
         handed_in, bad = _read(path)
@@ -532,7 +528,7 @@ def grade_folder(
     options = [str(Path(folder).resolve()), trust, seconds, memory, min(os.cpu_count() or 1, 4), variants]
     code = "import sys; sys.path[:] = filter(None, sys.path)\nfrom course_dl.grade import _main; _main()"
     quiet = dict(PYTHONHASHSEED="0", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="",
-                 MPLBACKEND="Agg", PYTHONPATH=os.pathsep.join([str(_package().parent),
+                 MPLBACKEND="Agg", PYTHONPATH=os.pathsep.join([str(package_folder().parent),
                                                                *filter(None, [os.environ.get("PYTHONPATH")])]))
     done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], stdout=subprocess.PIPE,
                           env=os.environ | quiet, check=True)

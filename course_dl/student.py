@@ -24,7 +24,7 @@ from pathlib import Path
 
 from . import checks
 from .core import _write_whole, lessons_folder
-from .runner import page_name, split_directives
+from .runner import _kernel_for, page_name, split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
 _CHECK = re.compile(r"check\.(\w+)\((\w+)\)")
@@ -115,6 +115,7 @@ def find_variants(
             runpy.run_path(which)
             chosen = [variant for name, variant in known().items() if before.get(name) is not variant]
             for variant in chosen: variant.prove()
+            if not chosen: raise ValueError("it makes no variant")
         except Exception as e: raise ValueError(f"{which}: {type(e).__name__}: {e}") from e
     else:
         names = list(before) if which == "all" else which.split(",")
@@ -300,15 +301,13 @@ def judge_again(
 )->dict: # from exercise to "right", "wrong" or "not started", for those that can be judged without a run of the lesson
     "Judge saved answers anew, in a kernel that is stopped when one takes too long; that answer is wrong then."
     import nbformat
-    from nbclient import NotebookClient
-    from nbformat.v4 import new_code_cell, new_notebook
+    from nbformat.v4 import new_code_cell
     nb, answers = nbformat.read(path, as_version=4), {}
     for stub, cell in zip(nb.cells, nb.cells[1:]):
         if call := _CHECK.match(cell.source.strip()): answers[call[1]] = new_code_cell(f"{stub.source}\n{cell.source}")
     cells = [*map(new_code_cell, definitions(nb)), *answers.values()]
-    client = NotebookClient(new_notebook(cells=cells), kernel_name="python3", timeout=seconds, startup_timeout=300,
-                            allow_errors=True, extra_arguments=["--IPKernelApp.log_level=40"])
-    with contextlib.suppress(TimeoutError, RuntimeError): client.execute() # the answer that has run last ended it
+    with contextlib.suppress(TimeoutError, RuntimeError): # the answer that has run last ended it
+        _kernel_for(cells, timeout=seconds, allow_errors=True).execute()
     has_run = {name: cell for name, cell in answers.items() if cell.execution_count}
     needs_more = {name for name, cell in has_run.items() for output in cell.outputs if output.output_type == "error"}
     return {name: _state(cell) or "wrong" for name, cell in has_run.items() if name not in needs_more}

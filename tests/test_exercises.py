@@ -183,6 +183,14 @@ def test_an_endless_attempt_is_stopped(lesson):
         assert replace(exercise, seconds=0.1).check(endless).message.startswith("stopped after 0.1 s. Is there a loop")
 
 
+def test_an_endless_attempt_may_be_an_older_one(monkeypatch):
+    "A cell with a newer one has stopped."
+    exercise = replace(exercises(LESSONS[0]).all["l1_distance"], seconds=0.1)
+    monkeypatch.setattr("course_dl.exercises._failed", {"mine": (endless, "SyntaxError")})
+    older, stopped = exercise.check(endless).message.splitlines()
+    assert older.startswith("the cell with `mine` stopped with SyntaxError") and stopped.startswith("stopped after 0.1")
+
+
 def test_an_interruption_is_one_line():
     code = ("import signal, sys; from course_dl.checks.similarity import check\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell in the background has it ignored

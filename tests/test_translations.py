@@ -50,7 +50,7 @@ def test_each_language_has_its_catalog_and_the_compiled_one_says_the_same(langua
 def test_hardly_a_sentence_waits_for_a_translator(language, found):
     "Those that do are shown in English; `make translations` lists them."
     missing, stale = updated(read_catalog(language), found[language])
-    assert len(missing) + len(stale) <= len(found[language])/20, [*missing, *stale]
+    assert len(missing) + len(stale) <= len(found[language])/10, [*missing, *stale]
 
 
 def test_a_sentence_that_changes_waits_and_is_shown_in_english(language, found):
@@ -66,7 +66,7 @@ def test_a_sentence_that_changes_waits_and_is_shown_in_english(language, found):
 
 
 def test_a_translation_keeps_fields_code_formulas_links_and_numbers(language):
-    messages = [message for message in read_catalog(language) if message.id and message.string]
+    messages = [message for message in read_catalog(language) if message.id and message.string and not message.fuzzy]
     digits = DIGITS.get(language, {})
     odd = [message.id for message in messages if kept(message.id, {}) != kept(message.string, digits)]
     assert len(messages) > 400 and not odd, odd

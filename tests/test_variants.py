@@ -123,9 +123,9 @@ def test_copies_hold_the_task_and_nothing_of_the_answer(tmp_path, private):
 
 
 def test_what_cannot_be_set_is_refused(tmp_path, private):
-    for text, said in {"1/0": "ZeroDivisionError", PRIVATE.replace("return (a-b).abs().amax((-1, -2))", "return a"):
-                       "AssertionError: right answer 1 does not pass", PRIVATE.replace('"l1_distance"', '"l3"'):
-                       "no exercise called l3"}.items():
+    mistaken, unknown = PRIVATE.replace("return (a-b).abs().amax((-1, -2))", "return a"), PRIVATE.replace("l1_", "l3_")
+    for text, said in {"1/0": "ZeroDivisionError", "x = 3": "it makes no variant", unknown: "no exercise called l3_",
+                       mistaken: "AssertionError: right answer 1 does not pass"}.items():
         private.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=re.escape(said)): find_variants(str(private))
     with pytest.raises(ValueError, match="no variant called nobody; there are "): find_variants("nobody")

@@ -44,7 +44,8 @@ def sentences(language):
         if path.endswith(".ipynb") and (page := page_name(ROOT/path)) in LANGUAGES[language]["pages"]:
             add(page, of_notebook(nbformat.read(ROOT/path, as_version=4)))
             if not (ROOT/f"course_dl/checks/{page}.py").exists(): continue
-            for exercise in import_module(f"course_dl.checks.{page}").exercises.all.values():
+            exercises = import_module(f"course_dl.checks.{page}").exercises
+            for exercise in (exercises.all | exercises.variants).values():
                 add(f"checks/{page}", [*exercise.hints, *(text for text, _ in exercise.mistakes if text)])
             add(f"checks/{page}", of_code(f"course_dl/checks/{page}.py", say=None, Wrong=None))
     add("exercises", of_code("course_dl/exercises.py", say=None, Wrong=None, _Names=(2,)))
