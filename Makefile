@@ -4,11 +4,11 @@ BIN := .venv/bin
 MIN_PYTHON = $(shell sed -n 's/^min_python = //p' settings.ini)
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help env run test lint lab student notebooks renumber bench ladder mutants docs quarto book slides site lock \
-	hooks clean
+.PHONY: help env run test lint lab student notebooks renumber translations bench ladder mutants docs quarto book slides \
+	site lock hooks clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: env ## run every lesson, show the table of results, build the site
 	@$(BIN)/course_dl run
@@ -16,6 +16,7 @@ run: env ## run every lesson, show the table of results, build the site
 	@$(MAKE) -s docs
 	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
 
+test: export COURSE_DL_LANGUAGE = en
 test: lint ## run every notebook as a test, then the tests of the package; SLOW=1 runs what is slow too
 	$(BIN)/nbdev_test --do_print $(if $(SLOW),--flags slow)
 	$(BIN)/pytest $(if $(SLOW),-m "")
@@ -37,6 +38,9 @@ notebooks: env ## run the notebooks on real data, slow cells too, and store thei
 renumber: env ## number the lessons in the order of _quarto.yml, and mend every link to them
 	$(BIN)/python tools/renumber.py && $(BIN)/nbdev_export
 
+translations: env ## bring the catalogs of other languages up to date, and list what waits for a translator
+	$(BIN)/python -m tools.translations
+
 bench: env ## measure speed against the usual ways; QUICK=1 takes minutes less and only prints
 	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick)
 
@@ -49,9 +53,14 @@ mutants: env ## plant mistakes at random and see what notices them; N=200 for mo
 docs: _docs/index.html ## turn the notebooks and their stored outputs into a site, in _docs
 	@echo "The site is at $(CURDIR)/_docs/index.html"
 
+SPHINX = $(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs
+LANGUAGES = $(notdir $(wildcard course_dl/locale/*))
+
 _docs/index.html: $(shell find nbs course_dl docs $(wildcard _book _slides) *.md benchmarks/README.md settings.ini _quarto.yml -type f ! -path '*/.*' ! -name '*.pyc') | env
 	@rm -rf build/site
-	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/site/doctrees . build/site/html
+	COURSE_DL_LANGUAGE=en $(SPHINX) -d build/site/doctrees . build/site/html
+	$(foreach language,$(LANGUAGES),COURSE_DL_LANGUAGE=$(language) $(SPHINX) -d build/site/doctrees-$(language) \
+		. build/site/$(language) && mv build/site/$(language) build/site/html &&) true
 	@rm -rf _docs && mv build/site/html _docs
 
 quarto: env ## the same pages by nbdev's own route, for those who have Quarto, in build/quarto/_docs

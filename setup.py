@@ -35,7 +35,7 @@ setup(
                  "Topic :: Education", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     # The notebooks travel in the wheel as course_dl/lessons, so that `course_dl run` works outside the repository.
     packages=[name, f"{name}.checks", lessons], package_dir={name: cfg["lib_path"], lessons: cfg["nbs_path"]},
-    package_data={name: ["figures.js", "weights/*.safetensors"],
+    package_data={name: ["figures.js", "weights/*.safetensors", "locale/*/LC_MESSAGES/*.mo"],
                   lessons: ["*.ipynb", "*.json", "*.mplstyle", "images/*.png"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(), extras_require={**extras, "dev": sum(extras.values(), dev)},

@@ -29,9 +29,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_dl.classifier import threes_and_sevens
-from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start
+from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start, three_parts
 from course_dl.core import _write_whole, default_device, made_with, seed_everything
-from course_dl.data import mnist, mnist_sample
+from course_dl.data import fashion_mnist, mnist, mnist_sample
 from course_dl.datasets import TensorLoader
 from course_dl.deeper import Bfloat16, conv_block, residual, small_net
 from course_dl.generalize import Dropout
@@ -53,6 +53,7 @@ class Rung:
     change:dict          # for each step that changes, its new line of code
     kept:bool=True       # do the rungs above build on it?
     published:bool=False # measured on the test images too?
+    why:str=""           # a few words on why it is kept, or not
 
 
 @dataclass
@@ -88,6 +89,13 @@ def ten_digits(split, seed):
     return (x, y, x_test, y_test) if split == "test" else (x[:n], y[:n], x[n:], y[n:])
 
 
+def clothes(split, seed):
+    "Fashion-MNIST; every twelfth training image is held out."
+    parts = three_parts(fashion_mnist())
+    if split == "valid": return *parts["train"], *parts["valid"]
+    return *map(torch.cat, zip(parts["train"], parts["valid"])), *parts["test"]
+
+
 SGD = "opt = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9, weight_decay=5e-4, nesterov=True)"
 ADAM = "opt = torch.optim.AdamW(model.parameters(), lr=lr)"
 FAST = "model = Bfloat16(net).to(memory_format=torch.channels_last)"
@@ -107,40 +115,60 @@ START = dict(
     answer="")
 LADDERS = [Ladder(
     "digits", "3 or 7, two seconds of training", digits, 12, START, [
-        Rung("a hidden layer of 100", {}, published=True),
-        Rung("three convolutions", dict(
+        Rung("a hidden layer of 100", {}, published=True, why="the start"),
+        Rung("convolutions, three epochs", dict(
             net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(432, 2))",
-            epochs="epochs, lr = 3, 1e-2")),
+            epochs="epochs, lr = 3, 1e-2"), why="the rungs above need it"),
         Rung("bfloat16, channels_last", dict(
-            model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False),
-        Rung("nine views at the end", dict(answer="model = Views(model)")),
-        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True),
-        Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False),
-        Rung("smaller steps first", dict(
-            net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
-                "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 2))"), kept=False),
-        Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False),
-        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False),
-        Rung("SGD with momentum", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False),
+            model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False, why="saves no time here"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), why="ten digits gain by it"),
+        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True, why="helps"),
+        Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False, why="no more than one"),
+        Rung("a first step of 2", dict(
+            net="net = nn.Sequential(conv_block(1, 8, 5, 2), conv_block(8, 24, 3, 2),\n"
+                "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(768, 2))"), kept=False,
+             why="noise, and over the limit"),
+        Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False, why="costs"),
+        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
+             why="noise"),
+        Rung("SGD at a rate of its own", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False, why="noise"),
         Rung("an average of the weights", dict(
             average="average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(.98), use_buffers=True)\n"
                     "opt.register_step_post_hook(lambda *_: average.update_parameters(model))",
-            answer="model = Views(average)"), kept=False),
+            answer="model = Views(average)"), kept=False, why="costs"),
     ]), Ladder(
     "mnist", "MNIST, a minute of training", ten_digits, 3, START | dict(
         net="net = nn.Sequential(nn.Flatten(), nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))",
         model=FAST, epochs="epochs, lr = 2, 1e-2"), [
-        Rung("a hidden layer of 50", {}, published=True),
-        Rung("three convolutions", dict(net=THREE)),
-        Rung("nine views at the end", dict(answer="model = Views(model)")),
-        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)")),
-        Rung("four epochs", dict(epochs="epochs, lr = 4, 1e-2"), published=True),
+        Rung("a hidden layer of 50", {}, published=True, why="the start"),
+        Rung("three convolutions", dict(net=THREE), why="helps"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), why="helps"),
+        Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), why="helps"),
+        Rung("four epochs", dict(epochs="epochs, lr = 4, 1e-2"), published=True, why="helps"),
         Rung("half the channels", dict(
             net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
                 "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 10))"),
-            kept=False, published=True),
-    ])]
+            kept=False, published=True, why="small, not better"),
+    ]), Ladder(
+    "clothes", "Fashion-MNIST, 50,000 weights", clothes, 3, START | dict(
+        net="net = he_start(FashionCNN())", model=FAST, epochs="epochs, lr = 2, .1", opt=SGD), [
+        Rung("the lesson's network", {}, published=True, why="the start"),
+        Rung("six convolutions", dict(
+            net="net = nn.Sequential(conv_block(1, 24, 4, 2), conv_block(24, 32), nn.MaxPool2d(2), residual(32),\n"
+                "                    conv_block(32, 48), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))"),
+            why="helps"),
+        Rung("flips", dict(augment="model = Flips(model)"), kept=False, why="noise after two epochs"),
+        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
+             why="noise"),
+        Rung("sixteen epochs", dict(epochs="epochs, lr = 16, .1"), why="helps"),
+        Rung("flips, for longer", dict(augment="model = Flips(model)"), published=True, why="helps"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), kept=False, why="noise"),
+    ]), Ladder(
+    "five", "Fashion-MNIST in five epochs", clothes, 3, START | dict(
+        net="net = small_net()", model=FAST, epochs="epochs, lr = 5, .1", opt=SGD), [
+        Rung("the network of Deeper", {}, published=True, why="the start"),
+    ], tests=3)]
 
 
 def programs(
@@ -205,7 +233,7 @@ def described(
             runs = old.get((ladder.key, code), {})
             rungs.append(dict(
                 name=rung.name, lines=[line for line in rung.change.values() if line], kept=rung.kept,
-                published=rung.published, program=program, hash=code, valid=runs.get("valid", []),
+                why=rung.why, published=rung.published, program=program, hash=code, valid=runs.get("valid", []),
                 test=runs.get("test", []), made=runs.get("made", {})))
         found.append(dict(key=ladder.key, title=ladder.title, rungs=rungs))
     return found
@@ -264,7 +292,7 @@ def main():
     parser.add_argument("--until", default="", metavar="HH:MM", help="begin no run after this time of the day")
     parser.add_argument("--list", action="store_true", help="count what is missing, and measure nothing")
     options = parser.parse_args()
-    if not options.list and not all(load().real for load in (mnist_sample, mnist)):
+    if not options.list and not all(load().real for load in (mnist_sample, mnist, fashion_mnist)):
         parser.error("rungs are measured on real data only; see `course_dl data`")
     if default_device().type != "cpu": parser.error("rungs are measured on a CPU: hide the GPU from PyTorch")
     left = climb(LADDERS, FILE, options.ladders, options.rungs, options.seeds, options.until, options.list)

@@ -27,7 +27,7 @@ class Var:
     "A tensor that remembers what it was made from."
     def __init__(self,
         data,   # its value: one float or a tensor of floats
-        *edges, # pairs of a source and a rule: gradient here to the source's share
+        *edges, # pairs (source, rule); rule(g) is what the source gets of gradient g
     ):
         self.data, self.grad = floats(data), None
         # a plain number gets no edge: nobody asks for its slope
@@ -66,7 +66,7 @@ def backward(end):
 Var.backward = backward
 
 # %% ../nbs/09_autograd.ipynb #c8b9b346
-def fit(g, v):
+def unbroadcast(g, v):
     "Add up a gradient over the axes along which `v` was repeated."
     while g.ndim > v.data.ndim: g = g.sum(0)
     for axis, n in enumerate(v.data.shape):
@@ -75,11 +75,12 @@ def fit(g, v):
 
 # %% ../nbs/09_autograd.ipynb #e8000015
 def mul(a, b):
-    return Var(value(a)*value(b),
-               (a, lambda g: fit(g*value(b), a)), (b, lambda g: fit(g*value(a), b)))
+    return Var(value(a)*value(b), (a, lambda g: unbroadcast(g*value(b), a)),
+               (b, lambda g: unbroadcast(g*value(a), b)))
 
 def add(a, b):
-    return Var(value(a) + value(b), (a, lambda g: fit(g, a)), (b, lambda g: fit(g, b)))
+    return Var(value(a) + value(b), (a, lambda g: unbroadcast(g, a)),
+               (b, lambda g: unbroadcast(g, b)))
 
 Var.__mul__, Var.__add__ = mul, add
 

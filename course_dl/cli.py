@@ -7,6 +7,7 @@ __all__ = ['app', 'doctor_command', 'data_command', 'run_command', 'results_comm
            'grade_command', 'serve_command', 'main']
 
 # %% ../nbs/30_cli.ipynb #c19d0275
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -20,6 +21,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def _fail(message):
     typer.echo(message, err=True)
     raise typer.Exit(1)
+
+@contextmanager
+def _sentence_for(*errors):
+    "End with what such an error says, in place of a traceback."
+    try: yield
+    except errors as e: _fail(e)
 
 # %% ../nbs/30_cli.ipynb #dcd4283b
 @app.command("doctor")
@@ -48,19 +55,17 @@ def data_command(
 ):
     "Say where each dataset lies; `--fetch` gets the missing ones."
     from course_dl.data import DataError, cache_folder, data_status, fetch_data
-    errors, missing = [], False
+    errors = []
     typer.echo(f"Cache: {cache_folder()}")
-    try: status = data_status()
-    except DataError as e: _fail(str(e))
+    with _sentence_for(DataError): status = data_status()
     for data in status:
         source = data["source"]
         try: source = fetch_data(data["name"]) if fetch and not source else source
         except DataError as e: errors.append(str(e))
-        missing = missing or not source
         found = f"real, from {source}" if source else "not on this machine; lessons use the embedded sample"
         typer.echo(f"{data['name']:15}{found}")
     if errors: _fail("\n".join(errors))
-    if missing: typer.echo("Get the real data with: course_dl data --fetch")
+    if not all(fetch or data["source"] for data in status): typer.echo("Get the real data with: course_dl data --fetch")
 
 # %% ../nbs/30_cli.ipynb #ef57aee5
 @app.command("run")
@@ -77,10 +82,8 @@ def run_command(
     try:
         from course_dl.data import DataError
         from course_dl.runner import lesson_files, run_lessons
-        try: files = lesson_files(lessons)
-        except ValueError as e: _fail(str(e))
-        errors = run_lessons(files, slow, again, jobs)
-    except DataError as e: _fail(str(e))
+        with _sentence_for(ValueError): files = lesson_files(lessons)
+        with _sentence_for(DataError): errors = run_lessons(files, slow, again, jobs)
     except KeyboardInterrupt:
         typer.echo("\nStopped. What went well is remembered, and the rest runs next time.", err=True)
         raise typer.Exit(130) from None
@@ -94,8 +97,7 @@ def results_command(
     "Show the table of claimed and measured figures, or measure it again."
     from course_dl.ledger import claims, measure_claims, results_table
     if seeds:
-        try: measure_claims(claims, seeds, fresh=True)
-        except ValueError as e: _fail(str(e))
+        with _sentence_for(ValueError): measure_claims(claims, seeds, fresh=True)
     typer.echo(results_table(claims))
 
 # %% ../nbs/30_cli.ipynb #e9f566b3
@@ -105,13 +107,17 @@ def student_command(
     force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
     nbgrader:bool=typer.Option(False, "--nbgrader", help="For those who teach: write assignments for nbgrader."),
+    variants:str=typer.Option("", "--variants", help="For those who teach: other tasks in the place of exercises, "
+                                                     "without solutions. all, names, or a Python file of yours."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
     from course_dl.student import write_nbgrader, write_student_copies
-    try: files = write_nbgrader(folder) if nbgrader else write_student_copies(folder, force, solutions)
-    except OSError as e: _fail(str(e))
-    if nbgrader: return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
-    solved = f"; solved: {folder/'solutions'}" if solutions else ""
+    with _sentence_for(OSError, ValueError):
+        if nbgrader:
+            files = write_nbgrader(folder, variants)
+            return typer.echo(f"{len(files)} assignments for nbgrader: {folder/'source'}")
+        files = write_student_copies(folder, force, solutions, variants)
+    solved = f"; solved: {folder/'solutions'}" if solutions and not variants else ""
     typer.echo(f"{len(files)} notebooks to work in: {folder}{solved}\n"
                f"See how far you are: course_dl progress {folder}")
 
@@ -123,8 +129,7 @@ def progress_command(
 ):
     "Show which exercises you have solved, from your saved notebooks; nothing leaves this machine."
     from course_dl.student import progress_table, read_progress
-    try: typer.echo(progress_table(read_progress(folder, again)))
-    except ValueError as e: _fail(str(e))
+    with _sentence_for(ValueError): typer.echo(progress_table(read_progress(folder, again)))
 
 # %% ../nbs/30_cli.ipynb #36e12e01
 @app.command("grade")
@@ -133,16 +138,15 @@ def grade_command(
     csv:Path=typer.Option(None, "--csv", help="Write the points into this file too."),
     trust:bool=typer.Option(False, "--trust", help="Run answers even where they cannot be locked in."),
     seconds:float=typer.Option(60., "--seconds", min=1, help="For one exercise."),
-    total:float=typer.Option(300., "--total", min=1, help="For one notebook, in seconds."),
     memory:float=typer.Option(4., "--memory", min=1, help="For one answer, in GB."),
+    variants:str=typer.Option("", "--variants", help="What the copies were made with, if they hold other tasks."),
 ):
     "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
     from course_dl.core import _write_whole
     from course_dl.grade import grade_folder, grades_csv, grades_table
-    try:
-        rows = grade_folder(folder, trust, seconds, total, memory)
+    with _sentence_for(OSError, ValueError):
+        rows = grade_folder(folder, trust, seconds, memory, variants)
         if csv: _write_whole(csv, grades_csv(rows).encode())
-    except (OSError, ValueError) as e: _fail(str(e))
     typer.echo(grades_table(rows))
 
 # %% ../nbs/30_cli.ipynb #5e12e001
@@ -155,9 +159,8 @@ def serve_command(
     "Name what is in an image: POST it to /predict. Ctrl-C stops it."
     try:
         from course_dl.export import serve
-        serve(file, host, port)
+        with _sentence_for(OSError, ValueError): serve(file, host, port)
     except ModuleNotFoundError as e: _fail(f'{e.name} is missing; get it with: pip install "course_dl[serve]"')
-    except (OSError, ValueError) as e: _fail(str(e))
 
 # %% ../nbs/30_cli.ipynb #d9c5fcca
 def main():

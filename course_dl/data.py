@@ -159,8 +159,9 @@ def data_status(
 _timeout, _forget = (4, 6), 3600 # seconds: to connect, and between two pieces; until hosts that failed are asked again
 
 def _cannot_write(what:str, error:OSError)->DataError:
-    return DataError(f"cannot write {what} to {cache_folder()} ({error.strerror or error}); "
-                     "set COURSE_DL_CACHE to a folder with free space")
+    reason = getattr(error.__cause__, "strerror", None) or error.strerror or error # Pooch's words have a cause
+    return DataError(f"cannot write {what} to {cache_folder()} ({reason}); "
+                     "set COURSE_DL_CACHE to a folder that can be written and has space")
 
 def _get_content(url:str, part:str, store)->None:
     "Download a file and leave what is inside its gzip, so that Pooch compares the hash of the content."
@@ -204,8 +205,11 @@ def _load(name:str)->tuple:
     if source or asked_lately or _offline(): return source or "embedded", contents
     try: return _download(name), _find(name)[1]
     except DataError as e:
-        warnings.warn(f"{e}\n  No more attempts for an hour, except by fetch_data({name!r}).", stacklevel=3)
-        with suppress(OSError): failed.touch()
+        until = ""
+        with suppress(OSError):
+            failed.touch()
+            until = f" for an hour; fetch_data({name!r}) asks again at once"
+        warnings.warn(f"{e}\n  The embedded sample is used{until}.", stacklevel=3)
         return "embedded", None
 
 # %% ../nbs/01_data.ipynb #192ac610
@@ -254,7 +258,7 @@ def _build_sample(name:str, fill)->Path:
             try: new.rename(done)
             except OSError:
                 if not done.is_dir(): raise # else another process was faster
-    except OSError as e: raise _cannot_write(name, e) from None
+    except OSError as e: raise _cannot_write("the images of 3s and 7s", e) from None
     return done/"mnist_sample"
 
 # %% ../nbs/01_data.ipynb #8fad1a78

@@ -32,6 +32,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
+from .core import say
 
 # %% ../nbs/23_exercises.ipynb #c3371d46
 def tensors(
@@ -53,6 +54,11 @@ def tensors(
 # %% ../nbs/23_exercises.ipynb #353bef93
 class Wrong(Exception):
     "What a probe raises to tell a learner, in words, what is wrong."
+    def __init__(self,
+        text:str, # as `say` takes it
+        *values,  # what goes into it
+    ):
+        super().__init__(say(text, *values))
 
 class _TimeUp(BaseException):
     "An attempt took too long. No `Exception`, so that the attempt's own `except` does not catch it."
@@ -85,24 +91,10 @@ def _own_line(
 )->str: # its last line before the error, or ""
     files = {part.__code__.co_filename for part in _parts(attempt).values() if inspect.isfunction(part)}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files and frame.line]
-    return f"\n  line {lines[-1].lineno}: {lines[-1].line}" if lines else ""
+    return "\n  " + say("line {}: {}", lines[-1].lineno, lines[-1].line) if lines else ""
 
-class Recorded:
-    "What an answer did with some inputs elsewhere, in the place of that answer."
-    def __init__(self,
-        told:list, # triples of inputs, what came of them, and the inputs as they were left
-    ):
-        self.told = told
-
-    def at(self,
-        inputs:dict, # by name
-    )->tuple: # as `_observe` tells it; for inputs that were not tried an error
-        "What it did with some inputs."
-        for known, came, left in self.told:
-            if known is inputs: return came, left, ""
-        error = TimeoutError("nobody has tried")
-        error.own_line = ""
-        return error, inputs, ""
+class Recorded(dict):
+    "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
 
 def _observe(
     probe:Callable,    # what to do with an attempt
@@ -111,7 +103,7 @@ def _observe(
     seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
 )->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
-    if isinstance(attempt, Recorded): return attempt.at(inputs)
+    if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
     args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
     timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
     with _quiet() as printed:
@@ -128,7 +120,8 @@ def _show(
     "A value as a learner likes to read it."
     if isinstance(value, Tensor):
         if value.numel() <= 100: return f"tensor({_show(value.tolist())})"
-        return f"a tensor of shape {tuple(value.shape)} that starts with {_show(value.flatten()[:3].tolist())}"
+        start = _show(value.flatten()[:3].tolist())
+        return say("a tensor of shape {} that starts with {}", tuple(value.shape), start)
     if type(value) in (list, tuple):
         ends = "[]" if isinstance(value, list) else "()"
         return ", ".join(map(_show, value)).join(ends)
@@ -136,9 +129,9 @@ def _show(
     return textwrap.shorten(re.sub(r" at 0x\w+", "", repr(value)), 200, placeholder="…")
 
 def _kind(value): # as in "a list", "an int"
-    if value is None: return "nothing"
+    if value is None: return say("nothing")
     name = type(value).__name__
-    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+    return say("an {}", name) if name[0] in "aeiouAEIOU" else say("a {}", name)
 
 # %% ../nbs/23_exercises.ipynb #f924c3f0
 def _difference(
@@ -150,48 +143,52 @@ def _difference(
     "Say in words how one result differs from another."
     if isinstance(expected, BaseException) or isinstance(got, BaseException):
         return _compare_errors(expected, got, words)
-    if got is None and expected is not None: return "It returns nothing. Is there a `return`?"
+    if got is None and expected is not None: return say("It returns nothing. Is there a `return`?")
     if isinstance(expected, (dict, list, tuple)): return _compare_parts(expected, got, tol)
     if isinstance(expected, (int, float, Tensor)) and not isinstance(expected, bool):
         return _compare_numbers(expected, got, tol)
     same = isinstance(got, (bool, str, type(expected))) and got == expected
-    return "" if same else f"Expected {_show(expected)}, got {_show(got)}."
+    return "" if same else say("Expected {}, got {}.", _show(expected), _show(got))
 
 def _compare_errors(expected, got, words):
     "Where one of the two has stopped with an error."
     kind, wanted = type(got).__name__, type(expected).__name__
     if not isinstance(expected, BaseException):
-        return str(got) if kind == "Wrong" else f"It stops with {kind}: {got}{got.own_line}"
-    if not isinstance(got, BaseException): return f"It must raise {wanted}, but returns {_show(got)}."
+        return str(got) if kind == "Wrong" else say("It stops with {}: {}", kind, got) + got.own_line
+    if not isinstance(got, BaseException): return say("It must raise {}, but returns {}.", wanted, _show(got))
     same = kind == wanted and (str(got) == str(expected) or not (words or kind == "Wrong"))
-    return "" if same else f"It must raise {wanted}, but raises {kind}: {got}{got.own_line}"
+    return "" if same else say("It must raise {}, but raises {}: {}", wanted, kind, got) + got.own_line
 
 def _compare_parts(expected, got, tol):
     "Dictionaries, lists and tuples: as many parts, of the same names, and none that differs."
     named = isinstance(expected, dict)
-    wanted = "a dictionary" if named else "1 value" if len(expected) == 1 else f"{len(expected)} values"
+    values = say("1 value") if len(expected) == 1 else say("{} values", len(expected))
+    wanted = say("a dictionary") if named else values
     if not isinstance(got, dict if named else (list, tuple, Tensor, np.ndarray)):
-        return f"Expected {wanted}, got {_kind(got)}."
+        return say("Expected {}, got {}.", wanted, _kind(got))
     if named and expected.keys() != got.keys():
-        return f"The names must be {', '.join(map(str, expected))}; they are {', '.join(map(str, got))}."
-    if len(got) != len(expected): return f"Expected {wanted}, got {len(got)}."
+        return say("The names must be {}; they are {}.", ", ".join(map(str, expected)), ", ".join(map(str, got)))
+    if len(got) != len(expected): return say("Expected {}, got {}.", wanted, len(got))
     for name, value in expected.items() if named else enumerate(expected):
-        if text := _difference(value, got[name], tol): return f"{name if named else f'Value {name}'}: {text}"
+        if text := _difference(value, got[name], tol):
+            return f"{name}: {text}" if named else say("Value {}: {}", name, text)
     return ""
 
 def _compare_numbers(expected, got, tol):
     "Numbers and tensors: the same shape, then the same values."
     is_tensor = isinstance(expected, Tensor)
-    if is_tensor and expected.ndim and not isinstance(got, Tensor): return f"Expected a tensor, got {_kind(got)}."
+    if is_tensor and expected.ndim and not isinstance(got, Tensor):
+        return say("Expected a tensor, got {}.", _kind(got))
     try: # whole numbers by way of floats: a tensor holds none above 2**63
         a, b = (torch.as_tensor(float(value) if type(value) is int else value).detach().cpu()
                 for value in (expected, got))
-    except (TypeError, ValueError, RuntimeError, OverflowError): return f"Expected a number, got {_kind(got)}."
-    if a.shape != b.shape: return f"The shape must be {tuple(a.shape)}, but is {tuple(b.shape)}."
+    except (TypeError, ValueError, RuntimeError, OverflowError): return say("Expected a number, got {}.", _kind(got))
+    if a.shape != b.shape: return say("The shape must be {}, but is {}.", tuple(a.shape), tuple(b.shape))
     if is_tensor and (a.dtype == torch.bool) != (b.dtype == torch.bool):
-        return f"It must hold {'True and False' if a.dtype == torch.bool else 'numbers'}, but holds {b.dtype}."
+        wanted = say("True and False") if a.dtype == torch.bool else say("numbers")
+        return say("It must hold {}, but holds {}.", wanted, b.dtype)
     if torch.allclose(a.double(), b.double(), rtol=tol, atol=tol, equal_nan=True): return ""
-    return f"Expected {_show(expected)}, got {_show(got)}."
+    return say("Expected {}, got {}.", _show(expected), _show(got))
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
 _signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")}
@@ -237,8 +234,8 @@ def _unwritten(
 )->str: # how far a stub is, in words; "" for what is written
     parts = _parts(attempt)
     blank = [f"`{name}`" for name, part in parts.items() if _does_nothing(part)]
-    if attempt is ... or (len(blank) == len(parts) and (parts or inspect.isclass(attempt))): return "not started."
-    return f"not finished: there is nothing yet in {' and '.join(blank)}." if blank else ""
+    if attempt is ... or (len(blank) == len(parts) and (parts or inspect.isclass(attempt))): return say("not started.")
+    return say("not finished: there is nothing yet in {}.", say(" and ").join(blank)) if blank else ""
 
 def _mistaken(
     reference, # a right answer
@@ -247,9 +244,14 @@ def _mistaken(
     wanted = "class" if inspect.isclass(reference) else "function"
     makes = inspect.isclass(attempt) or inspect.isroutine(attempt) or isinstance(attempt, partial)
     if not callable(reference) or makes or (wanted == "function" and callable(attempt)): return ""
-    given = f"{'an object of your class' if wanted == 'class' else 'a result'}, {_kind(attempt)}"
-    if attempt is None: given = "None, which is nothing at all"
-    return f"That is {given}. Hand over the {wanted} itself: its name, without brackets after it."
+    if wanted == "class":
+        given = say("That is an object of your class, {}.", _kind(attempt))
+        hand = say("Hand over the class itself: its name, without brackets after it.")
+    else:
+        given = say("That is a result, {}.", _kind(attempt))
+        hand = say("Hand over the function itself: its name, without brackets after it.")
+    if attempt is None: given = say("That is None, which is nothing at all.")
+    return f"{given} {hand}"
 
 # %% ../nbs/23_exercises.ipynb #fa11ed01
 _shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -266,7 +268,7 @@ def _remember(
 def _older(
     attempt, # a function, class or value
 )->list: # a line if a cell that was to make a newer one has stopped
-    return [f"the cell with `{name}` stopped with {error}, so this may be about an older one."
+    return [say("the cell with `{}` stopped with {}, so this may be about an older one.", name, error)
             for name, (older, error) in _failed.items() if older is attempt]
 
 if _shell: _shell.events.register("post_run_cell", _remember)
@@ -285,6 +287,7 @@ class Exercise:
     examples:int=60          # how many inputs to try, at most
     seconds:float=10.        # how long an attempt may take for one input, and when to stop trying more
     tol:float=1e-4           # tolerance of comparisons
+    instead:object=None      # the exercise that this one is a variant of, if it is one
     sign:str="○"             # of what was said last
     hinted:int=0             # how many hints were given
 
@@ -344,7 +347,7 @@ class Exercise:
         if text := _difference(expected, got, self.tol, words): return text
         plain = Tensor, list, tuple, int, float, str
         changed = [name for name, old in kept.items() if isinstance(old, plain) and _difference(old, left[name], tol=0)]
-        return f"It changes its input {', '.join(changed)}, which others may still need." if changed else ""
+        return say("It changes its input {}, which others may still need.", ", ".join(changed)) if changed else ""
 
     def _judge(self, attempt):
         "Right, wrong or not started? And the first inputs that show a mistake, or how many showed none."
@@ -373,8 +376,8 @@ class Exercise:
     def _explain(self, attempt, inputs):
         "The lines that tell a wrong attempt what is wrong."
         difference, message = self._compare(self.reference, attempt, inputs), self._typical(attempt)
-        lines = [f"not yet. {message or difference}"]
-        if inputs: lines.append("The smallest input that shows it:")
+        lines = [say("not yet. {}", say(message) or difference)]
+        if inputs: lines.append(say("The smallest input that shows it:"))
         lines += [f"  {name} = {_show(value)}" for name, value in inputs.items()]
         return [*lines, difference] if difference not in lines[0] else lines
 
@@ -382,15 +385,15 @@ class Exercise:
         "Right, wrong or not started, and why; print what the attempt prints."
         (state, found), inputs = self._judge(attempt), None
         if state == "not started":
-            lines = [_unwritten(attempt), "Write your answer in place of the `...`, run that cell, then this one."]
+            lines = [_unwritten(attempt), say("Write your answer in place of the `...`, run that cell, then this one.")]
         elif state == "right":
             inputs = self._tries[0]
-            lines = [f"right. It agrees with the reference on {found} inputs." if inputs else "right."]
-        elif text := _mistaken(self.reference, attempt): lines = [f"not yet. {text}"]
+            lines = [say("right. It agrees with the reference on {} inputs.", found) if inputs else say("right.")]
+        elif text := _mistaken(self.reference, attempt): lines = [say("not yet. {}", text)]
         else:
             inputs = self._simplest(attempt, found)
             lines = self._explain(attempt, inputs)
-        if state != "right": lines.append(f"Stuck? `hint.{self.name}()`")
+        if state != "right": lines.append(say("Stuck? `hint.{}()`", self.name))
         if inputs is not None: print(_observe(self.probe, attempt, inputs, self.seconds)[2][:2000], end="")
         return Verdict(self.name, state, "\n".join([*_older(attempt), *lines]))
 
@@ -399,12 +402,14 @@ class Exercise:
     )->Verdict: # right, wrong or not started, and why
         "Compare an attempt with the reference, on generated inputs where there are any; print what it prints."
         if len(attempt) != 1:
-            text = f"nothing to check. Put the name of your answer between the brackets: `check.{self.name}(my_answer)`"
+            text = say("nothing to check. Put the name of your answer between the brackets: `check.{}(my_answer)`",
+                       self.name)
             return Verdict(self.name, "not started", text)
         try: return self._verdict(*attempt)
         except (KeyboardInterrupt, _TimeUp) as e:
-            why = f"stopped after {self.seconds:g} s" if isinstance(e, _TimeUp) else "interrupted"
-            return Verdict(self.name, "wrong", f"{why}. Is there a loop that never ends?")
+            why = say("stopped after {:g} s.", self.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
+            why += " " + say("Is there a loop that never ends?")
+            return Verdict(self.name, "wrong", "\n".join([*_older(*attempt), why]))
 
     def prove(self)->list: # for each wrong answer a pair: the exercise, and what the answer is told
         """Show that right answers pass, that stubs fail, and that each wrong answer gets its own message.
@@ -414,14 +419,17 @@ class Exercise:
             assert self._judge(answer)[0] == "right", f"right answer {i} does not pass. {self.check(answer)}"
         blank = [self._judge(stub)[0] for stub in (..., lambda *args: ...)]
         assert "right" not in blank, f"a blank stub passes {self.name}"
+        copied = self.instead and self._judge(self.instead.reference)[0] == "right"
+        assert not copied, f"{self.name}: the answer to {self.instead.name} passes too"
         told = []
         for message, mistake in self.mistakes:
             state, inputs = self._judge(mistake)
             assert state == "wrong", f"{self.name}: a wrong answer is {state}; it must be told: {message}"
-            said = self._explain(mistake, inputs)[0].removeprefix("not yet. ")
+            said = self._explain(mistake, inputs)[0].removeprefix(say("not yet. {}", ""))
             by_probe = type(_observe(self.probe, mistake, inputs)[0]).__name__ == "Wrong"
             assert message or by_probe, f"{self.name}: the probe says nothing to {mistake}"
-            assert said == (message or said) and said not in told, f"{self.name} must say: {message}\nIt says: {said}"
+            as_meant = said == (say(message) or said) and said not in told
+            assert as_meant, f"{self.name} must say: {message}\nIt says: {said}"
             told.append(said)
         return [(self.name, text) for text in told]
 
@@ -430,17 +438,18 @@ class _Names(_Shown):
     "Exercises by name, for `check.name(answer)` and `hint.name()`."
     def __init__(self, exercises, how): self._exercises, self._how = exercises, how
     def __getattr__(self, name):
-        raise AttributeError(f"no exercise called {name}; there are {', '.join(self._exercises.all)}")
-    def __repr__(self): return f"{self._exercises}\n{self._how.format(*self._exercises.all)}"
+        raise AttributeError(say("no exercise called {}; there are {}", name, ", ".join(self._exercises.all)))
+    def __repr__(self): return f"{self._exercises}\n{say(self._how, *self._exercises.all)}"
 
 class Exercises:
     "The exercises of a lesson, with `check` and `hint` for its learners."
     def __init__(self,
         lesson:str, # its name, such as "similarity"
     ):
-        self.lesson, self.all = lesson, {}
+        self.lesson, self.all, self.variants = lesson, {}, {}
         self.check = _Names(self, "Check an answer with `check.{}(my_answer)`")
         self.hint = _Names(self, "Ask with `hint.{}()`")
+        self.check.instead = self.instead
 
     def __repr__(self)->str: # for each exercise the sign of what was said last, and its name
         return "\n".join(f"{exercise.sign} {name}" for name, exercise in self.all.items())
@@ -452,30 +461,58 @@ class Exercises:
     )->Exercise: # the new exercise
         "Add an exercise; raises `ValueError` for a name that is taken."
         if name in self.all: raise ValueError(f"name must be new, got {name}")
-        exercise = self.all[name] = Exercise(name, reference, **kwargs)
+        exercise = Exercise(name, reference, **kwargs)
+        (self.variants if exercise.instead else self.all)[name] = exercise
         setattr(self.check, name, partial(self._check, exercise))
         setattr(self.hint, name, partial(self._hint, exercise))
         return exercise
 
+    def variant(self,
+        instead:str, # name of the exercise whose place it can take
+        **kwargs,    # the other arguments of `Exercise`
+    )->Callable: # a decorator for the reference, a function; its docstring is title and task, its name the variant's
+        """Add another task on the same idea. It is no part of the lesson, but of copies that ask for it.
+
+        Raises `ValueError` for an exercise that is not there, and for a function without a docstring."""
+        if instead not in self.all: raise ValueError(f"no exercise called {instead}; there are {', '.join(self.all)}")
+        def add(reference):
+            if not (inspect.isfunction(reference) and reference.__doc__):
+                raise ValueError("a variant is made of a function with title and task in its docstring")
+            return self.add(reference.__name__, reference, instead=self.all[instead], **kwargs)
+        return add
+
+    def instead(self,
+        **names:str, # for each exercise to leave out, its variant
+    )->None:
+        "Put variants in the places of exercises. One that is not known here is checked after it is handed in."
+        known = self.all | self.variants
+        for new in set(names.values()) - known.keys():
+            later = Verdict(new, "not started", "this one is checked after you hand it in.")
+            setattr(self.check, new, lambda *attempt, later=later: later)
+            setattr(self.hint, new, lambda: Hint("The hints are folded below the check."))
+        places = [names.get(name, name) for name in self.all]
+        self.all = {name: known[name] for name in places if name in known}
+
     def _check(self, exercise, *attempt):
         verdict = exercise.check(*attempt)
         exercise.sign = _signs[verdict.state][0]
-        if verdict:
+        if verdict and exercise.name in self.all:
             names = [*self.all, *self.all] # round once, from this one on
             left = [name for name in names[names.index(exercise.name):] if self.all[name].sign != "✓"]
-            verdict.message += f"\nNext: {left[0]}" if left else "\nThat was the last exercise of this lesson."
+            last = say("That was the last exercise of this lesson.")
+            verdict.message += "\n" + (say("Next: {}", left[0]) if left else last)
         return verdict
 
     def _hint(self, exercise):
         hints = exercise.hints
-        if not hints: return Hint(f"There is no hint for {exercise.name}.")
+        if not hints: return Hint(say("There is no hint for {}.", exercise.name))
         n = exercise.hinted = min(exercise.hinted+1, len(hints))
-        last = "\nThat was the last hint." if n == len(hints) else ""
-        return Hint(f"Hint {n} of {len(hints)}: {hints[n-1]}{last}")
+        last = "\n" + say("That was the last hint.") if n == len(hints) else ""
+        return Hint(say("Hint {} of {}: {}", n, len(hints), say(hints[n-1])) + last)
 
     def prove(self)->list: # pairs of an exercise and what a wrong answer to it is told
-        "Prove every exercise both ways; raises `AssertionError` if one errs."
-        return [row for exercise in self.all.values() for row in exercise.prove()]
+        "Prove every exercise and variant both ways; raises `AssertionError` if one errs."
+        return [row for exercise in (self.all | self.variants).values() for row in exercise.prove()]
 
 # %% ../nbs/23_exercises.ipynb #2753634d
 def curves(
@@ -483,8 +520,8 @@ def curves(
 )->list: # for each line, then for each cloud of points, a pair of tensors, x in order and y, of shape (points,)
     "What is drawn with `plot` and `scatter` on some axes; raises `Wrong` for anything else than axes."
     if not hasattr(ax, "get_lines"):
-        raise Wrong(f"The answer must be the axes of your plot, but is {_kind(ax)}. "
-                    "Begin with `fig, ax = plt.subplots()`.")
+        raise Wrong("The answer must be the axes of your plot, but is {}. "
+                    "Begin with `fig, ax = plt.subplots()`.", _kind(ax))
     clouds = [group.get_offsets().T for group in ax.collections if type(group).__name__ == "PathCollection"]
     drawn = [np.asarray(points, dtype=float) for points in (*(line.get_data() for line in ax.get_lines()), *clouds)]
     return [tuple(torch.from_numpy(points[:, points[0].argsort(kind="stable")])) for points in drawn]
@@ -493,8 +530,8 @@ def need_labels(
     ax, # Matplotlib axes
 )->None:
     "Raise `Wrong` unless both axes say what they show."
-    missing = " and ".join(f"the {axis} axis" for axis in "xy" if not getattr(ax, f"get_{axis}label")())
-    if missing: raise Wrong(f"Label {missing}, so that a reader can tell what is shown, and in which unit.")
+    missing = say(" and ").join(say("the {} axis", axis) for axis in "xy" if not getattr(ax, f"get_{axis}label")())
+    if missing: raise Wrong("Label {}, so that a reader can tell what is shown, and in which unit.", missing)
 
 def drawn(
     *lines,   # pairs of x and y

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 
-from .core import _write_whole, made_with, plot_style, seed_everything
+from .core import _write_whole, made_with, package_folder, plot_style, seed_everything
 
 # %% ../nbs/35_figures.ipynb #76f4a3bf
 pen = 1   #: up to where ink is black, in pixels from the middle of a stroke
@@ -71,7 +70,7 @@ def wear(
 
 
 # %% ../nbs/35_figures.ipynb #2e086a95
-figures_file = Path(find_spec("course_dl").origin).with_name("figures.js") #: the module of all figures
+figures_file = package_folder()/"figures.js" #: the module of all figures
 weights_folder = figures_file.with_name("weights") #: the lessons' weights, as safetensors files
 _networks = {"three-seven": ["mean_image", "linear1"], "three-seven-deep": ["deep_net"], # names in recipes
              "fashion": ["FashionCNN"]}

@@ -9,9 +9,8 @@ __all__ = ['find_answer', 'points', 'hand_ins', 'grade_folder', 'grades_table', 
 import asyncio
 import base64
 import contextlib
-import csv
 import ctypes
-import importlib.util
+import gc
 import io
 import json
 import linecache
@@ -34,16 +33,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from . import data
-from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, drawn
+from .core import package_folder
+from .exercises import Recorded, Wrong, _mistaken, _observe, _show, _TimeUp, _unwritten, curves, drawn
 from .runner import _runs, lesson_files, page_name
-from .student import _code, lesson_exercises, surroundings
+from .student import (
+    _CHECK, _code, find_variants, known_exercises, lesson_exercises, surroundings, with_variants)
 
 # %% ../nbs/36_grade.ipynb #252f10c8
-_CHECK_OF = re.compile(r"check\.(\w+)\((\w+)\)")
-
 def _bound(
     code:str, # Python
 )->set: # names that it gives a value, outside of functions; raises `ValueError` for what is not Python
@@ -74,14 +74,14 @@ def find_answer(
 
     Raises `Wrong` with a sentence where there is none."""
     own, broken = _own_cells(nb, lesson)
-    stub, check = (lesson.cells[part[kind]] for kind in ("stub", "check"))
+    stub = lesson.cells[part["stub"]]
     checks = [(place, found[2]) for place, cell in enumerate(nb.cells) if cell.cell_type == "code"
-              and (found := _CHECK_OF.match(_code(cell))) and found[1] == part["name"]]
-    name = checks[-1][1] if checks else _CHECK_OF.match(_code(check))[2]
+              and (found := _CHECK.match(_code(cell))) and found[1] == part["name"]]
+    below, name = checks[-1] if checks else (0, part["answer"])
     found = [(place, cell, code) for place, cell, code, names in own if name in names]
     if name == "ax": # every plot has one: that of the stub's cell, or else the one above the check
         def is_stub(cell): return stub.id in (cell.get("id"), cell.metadata.get("copied", {}).get("cell"))
-        above = [o for o in found if checks and o[0] < checks[-1][0]][-1:]
+        above = [o for o in found if o[0] < below][-1:]
         found = [o for o in found if is_stub(o[1])] or above or found
     if found: return name, [(place, code) for place, _, code in reversed(found)]
     for code, why in broken:
@@ -110,10 +110,16 @@ def _take_answer(
 ): # what is handed in: a function, class, value or axes
     "Find and run an answer; raises `Wrong` with a sentence where there is none."
     from nbformat.v4 import new_code_cell, new_notebook
-    name, found = find_answer(nb, lesson, part)
+    try: name, found = find_answer(nb, lesson, part)
+    except Wrong:
+        place = exercise.instead.name if exercise.instead else exercise.name
+        told = re.findall(rf'check\.instead\(.*\b{place}="(\w+)"', "\n".join(map(_code, nb.cells)))
+        held = told[-1] if told else place
+        if held == exercise.name: raise
+        raise Wrong(f"The task {exercise.name} was set; this notebook holds {held} in its place.") from None
     names.pop(name, None)
     own = _own_cells(nb, lesson)[0]
-    answers = {_CHECK_OF.match(_code(lesson.cells[o["check"]]))[2] for o in lesson_exercises(lesson)} - {name}
+    answers = {o["answer"] for o in lesson_exercises(lesson)} - {name}
     surroundings(new_notebook(cells=[new_code_cell(code) for _, _, code, _ in own]), names, values=True)
     for place, code in found: # the last one that is not blank
         space = dict(names)
@@ -127,8 +133,6 @@ def _take_answer(
     return space[name]
 
 # %% ../nbs/36_grade.ipynb #148de9c5
-_dtypes = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
-
 def _pack(
     value, # whatever an answer gave
 ): # the same in lists, texts and numbers
@@ -137,9 +141,7 @@ def _pack(
     if isinstance(value, np.generic): return _pack(value.item())
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf": return ["array", _pack(torch.from_numpy(value))]
     if isinstance(value, Tensor):
-        value = value.detach().cpu().contiguous()
-        numbers = value.reshape(-1).view(torch.uint8).numpy().tobytes()
-        return ["tensor", str(value.dtype), list(value.shape), base64.b64encode(numbers).decode()]
+        return ["tensor", base64.b64encode(save({"": value.detach().cpu().contiguous()})).decode()]
     if isinstance(value, BaseException):
         return ["error", type(value).__name__, str(value), getattr(value, "own_line", "")]
     if isinstance(value, (list, tuple)):
@@ -156,35 +158,31 @@ def _unpack(
     if kind in ("list", "tuple"): return {"list": list, "tuple": tuple}[kind](map(_unpack, parts[0]))
     if kind == "dict": return {_unpack(key): _unpack(value) for key, value in parts[0]}
     if kind == "array": return _unpack(parts[0]).numpy()
-    if kind == "tensor":
-        dtype, numbers = _dtypes[parts[0]], bytearray(base64.b64decode(parts[2]))
-        return (torch.frombuffer(numbers, dtype=dtype) if numbers else torch.empty(0, dtype=dtype)).reshape(parts[1])
+    if kind == "tensor": return load(base64.b64decode(parts[0]))[""]
     if kind == "error":
         error = type(parts[0], (Exception,), {})(parts[1])
         error.own_line = parts[2]
         return error
     return type(parts[0], (), {"__repr__": lambda self: parts[1]})()
 
+_LABELS = "xlabel", "ylabel", "xscale", "yscale"
+
 def _pack_axes(
     ax, # Matplotlib axes, or anything else
-): # lines and points, bars, labels and scales, for `_pack`; anything else as it is
+): # curves, bars, texts, labels and scales, for `_pack`; anything else as it is
     if not hasattr(ax, "get_lines"): return ax
     bars = [[o.get_x(), o.get_y(), o.get_width(), o.get_height()] for o in ax.patches if hasattr(o, "get_height")]
-    clouds = [o.get_offsets().T.tolist() for o in ax.collections if type(o).__name__ == "PathCollection"]
-    lines = [[np.asarray(part, dtype=float).tolist() for part in line.get_data()] for line in ax.get_lines()]
-    legend = [o.get_text() for o in ax.get_legend().get_texts()] if ax.get_legend() else []
-    labels = {what: getattr(ax, f"get_{what}")() for what in ("xlabel", "ylabel", "xscale", "yscale")}
-    return dict(lines=lines, clouds=clouds, bars=bars, legend=legend + [o.get_text() for o in ax.texts], labels=labels)
+    texts = [*(ax.get_legend().get_texts() if ax.get_legend() else []), *ax.texts]
+    labels = {name: getattr(ax, f"get_{name}")() for name in _LABELS}
+    return dict(curves=curves(ax), bars=bars, texts=[o.get_text() for o in texts], labels=labels)
 
 def _draw_again(
     picture:dict, # from `_pack_axes`
 ): # Matplotlib axes
     from matplotlib.patches import Rectangle
-    labels = {what: str(picture["labels"][what]) for what in ("xlabel", "ylabel", "xscale", "yscale")}
-    ax = drawn(*picture["lines"], **labels)
-    for x, y in picture["clouds"]: ax.scatter(x, y)
+    ax = drawn(*picture["curves"], **{name: str(picture["labels"][name]) for name in _LABELS})
     for x, y, width, height in picture["bars"]: ax.add_patch(Rectangle((x, y), width, height))
-    for text in picture["legend"]: ax.text(0, 0, text)
+    for text in picture["texts"]: ax.text(0, 0, text)
     return ax
 
 # %% ../nbs/36_grade.ipynb #3f79bb7b
@@ -197,16 +195,12 @@ def _system(
     if getattr(libc, name)(*(ctypes.c_long(o) if isinstance(o, int) else o for o in args)) == -1:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
 
-def _package(
-)->Path: # folder of the course's modules
-    return Path(importlib.util.find_spec("course_dl").origin).parent
-
 def _visible(
 )->list: # folders and devices that Python and the course need
     paths = sysconfig.get_paths()
     places = ["/usr", "/lib", "/lib64", sys.base_prefix, sys.prefix, os.path.realpath(sys.prefix),
               *(paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-              str(_package()), data.cache_folder(), os.environ.get("COURSE_DL_DATA")]
+              package_folder(), data.cache_folder(), os.environ.get("COURSE_DL_DATA")]
     devices = [f"/dev/{name}" for name in ("null", "zero", "random", "urandom")]
     return [Path(os.path.abspath(place)) for place in [*places, *devices] if place and os.path.exists(place)]
 
@@ -217,15 +211,15 @@ def _lock_in(
 )->None:
     """Give this process a network, processes, users and a file system of its own. It sees Python and the course,
     cannot change them, and can write into a folder in memory. Raises `OSError` where that cannot be had."""
-    new_user, new_mounts, rest = 0x10000000, 0x20000, 0x40000000 | 0x20000000 | 0x8000000 | 0x4000000
-    bind, private, recursive, at_recursive = 4096 | 16384, 1 << 18, 16384, 0x8000
+    new = dict(users=1 << 28, mounts=1 << 17, network=1 << 30, processes=1 << 29, messages=1 << 27, host_name=1 << 26)
+    bind, private, everything_below, harmless = 1 << 12, 1 << 18, 1 << 14, 2 | 4 # no setuid programs, no devices
     user, group = os.geteuid(), os.getegid()
-    _system("unshare", new_user | new_mounts | rest)
+    _system("unshare", sum(new.values()))
     for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{file}").write_text(text)
     if os.fork(): os._exit(os.waitstatus_to_exitcode(os.wait()[1]) & 255) # its child is the first process inside
-    _system("mount", b"none", b"/", None, private | recursive, None)
-    _system("mount", b"tmpfs", bytes(root), b"tmpfs", 2 | 4, f"size={size}m".encode())
+    _system("mount", b"none", b"/", None, private | everything_below, None)
+    _system("mount", b"tmpfs", bytes(root), b"tmpfs", harmless, f"size={size}m".encode())
     for folder_ in ("tmp", "dev/shm"): (root/folder_).mkdir(parents=True)
     shown = []
     for place in _visible():
@@ -236,12 +230,12 @@ def _lock_in(
             target.symlink_to(os.readlink(place))
             continue
         target.mkdir() if place.is_dir() else target.touch()
-        _system("mount", bytes(place), bytes(target), None, bind, None)
+        _system("mount", bytes(place), bytes(target), None, bind | everything_below, None)
         read_only = ctypes.create_string_buffer(struct.pack("4Q", 1 | 2, 0, 0, 0))
-        _system("syscall", 442, -100, bytes(target), at_recursive, read_only, 32) # mount_setattr
+        _system("syscall", 442, -100, bytes(target), 1 << 15, read_only, 32) # mount_setattr, for all below too
         shown.append(place)
     hidden = root/folder.relative_to("/")
-    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", 2 | 4, b"size=0")
+    if hidden.exists(): _system("mount", b"tmpfs", bytes(hidden), b"tmpfs", harmless, b"size=0")
     os.chdir(root)
     _system("pivot_root", b".", b".")
     _system("umount2", b".", 2)
@@ -299,7 +293,7 @@ async def _apart(
     seconds:float, # how long it may take
     memory:float, # GB that it may use
     output:int=16, # MB that it may say
-)->tuple: # what it said, dictionaries; why it was stopped, or ""
+)->tuple: # the lines that it said, bytes; why it was stopped, or ""
     "Do something in a process of its own, and watch it."
     said, why, root, (read, write) = bytearray(), "", Path(tempfile.mkdtemp()), os.pipe()
     pid, stop, turn = os.fork(), time.monotonic() + seconds, 0
@@ -321,13 +315,11 @@ async def _apart(
         if not ended: os.waitpid(pid, 0)
         os.close(read)
         shutil.rmtree(root, ignore_errors=True)
-    lines = bytes(said).split(b"\n")[:-1]
-    return lines, why
+    return bytes(said).split(b"\n")[:-1], why
 
 # %% ../nbs/36_grade.ipynb #65c74c15
 def _lesson_names(
-    path:Path, # a lesson
-    nb,        # the same, as nbformat reads it
+    nb, # a lesson, as nbformat reads it
 )->dict: # by name, what its cells know at the end; without stubs, checks, proofs and what is slow
     import matplotlib.pyplot as plt
     names = {"__name__": "__main__", "display": lambda *args, **kwargs: None}
@@ -345,6 +337,9 @@ def _lesson_names(
 def _answer_apart(handed_in, lesson, part, exercise, names, say):
     "In a locked process: find an answer, run it, and say what came of it."
     import nbformat
+    if exercise.instead: # a teacher's own answers stand nowhere else, so they must not be found in memory either
+        exercise.reference, exercise.mistakes, exercise.unusual = (lambda *args: None), [], []
+        gc.collect()
     as_it_was = copy(exercise) # before foreign code runs
     try: nb = nbformat.reads(handed_in.decode(), as_version=4)
     except Exception: return say(none="The file is not a notebook.")
@@ -378,21 +373,20 @@ def _judge(
     why:str,    # why it was stopped, or ""
 )->dict: # `points` between 0 and 1, `right` and `inputs`, `reason`
     "Compare what an answer did with what the reference does. Nothing of the answer runs here."
-    tries, none, handed_in = exercise._tries, "", Recorded([])
+    tries, none, ended, handed_in = exercise._tries, "", False, Recorded()
     try:
-        for line in lines:
-            said = json.loads(line)
-            none = none or said.get("none", "")
+        for said in map(json.loads, lines):
+            none, ended = none or str(said.get("none", "")), bool(said.get("end"))
             if "picture" in said:
                 picture = _unpack(said["picture"])
                 handed_in = _draw_again(picture) if isinstance(picture, dict) else picture
-            if "result" in said and len(handed_in.told) < len(tries):
-                inputs = tries[len(handed_in.told)]
-                handed_in.told.append((inputs, _unpack(said["result"]), inputs | _unpack(said["left"])))
-        ended = bool(lines) and bool(json.loads(lines[-1]).get("end"))
-        wrong = [inputs for inputs in tries if exercise._compare(exercise.reference, handed_in, inputs)]
-    except Exception: none, wrong = "Its results cannot be read.", tries
-    if not none and not ended: none = why or "It ended the process that it ran in."
+            if "result" in said and len(handed_in) < len(tries):
+                inputs = tries[len(handed_in)]
+                handed_in[id(inputs)] = _unpack(said["result"]), inputs | _unpack(said["left"])
+        if isinstance(handed_in, Recorded): ended = ended and len(handed_in) == len(tries)
+        if not none and not ended: none = why or "It ended the process that it ran in."
+        wrong = [] if none else [o for o in tries if exercise._compare(exercise.reference, handed_in, o)]
+    except Exception: none = "Its results cannot be read."
     right = 0 if none else len(tries) - len(wrong)
     points = 1. if right == len(tries) else math.floor(50*right/len(tries))/100
     row = dict(points=points, right=right, inputs=len(tries))
@@ -411,7 +405,7 @@ def points(
     answer,     # a function, class, value or axes
 )->float: # between 0 and 1
     "What an answer earns, judged here and without a lock: for tests in a notebook."
-    exercise, lines = importlib.import_module(f"course_dl.checks.{lesson}").exercises.all[name], []
+    exercise, lines = known_exercises(lesson)[name], []
     _tell(exercise, answer, lambda **said: lines.append(json.dumps(said)))
     return _judge(exercise, [*lines, json.dumps(dict(end=True))], "")["points"]
 
@@ -450,64 +444,61 @@ def _which_lesson(
     by_file = [name for name in lessons if path and re.search(rf"(?:^|_){name}(?:$|\W)", path.stem)]
     return next((name for name in [*named, *by_file] if name in lessons), "")
 
-async def _grade_one(job, folder, lesson, names, trust, seconds, total, memory, turns):
-    "Judge each exercise of a notebook in a process of its own, one after the other."
-    async with turns:
-        if sys.stderr.isatty(): print(f"{job['student']}: {job['lesson']}", file=sys.stderr)
-        stop = time.monotonic() + total
-        for part, exercise in lesson["parts"]:
-            left = min(seconds, stop - time.monotonic())
-            if left <= 0:
-                job["said"][exercise.name] = [], f"The notebook has taken over {total:g} s."
-                continue
-            work = partial(_answer_apart, job["bytes"], lesson["nb"], part, exercise, names)
-            job["said"][exercise.name] = await _apart(work, folder, trust, left, memory)
+async def _run_answers(jobs, lesson, names, at_once, how):
+    "Run the answers of some notebooks of a lesson, each answer in a process of its own."
+    turns = asyncio.Semaphore(at_once)
+    async def run(job):
+        async with turns:
+            if sys.stderr.isatty(): print(f"{job['student']}: {job['lesson']}", file=sys.stderr)
+            for part, exercise in lesson["parts"]:
+                work = partial(_answer_apart, job["bytes"], lesson["nb"], part, exercise, names)
+                job["said"][exercise.name] = await _apart(work, **how)
+    await asyncio.gather(*map(run, jobs))
 
-def _grade_lesson(name, path, jobs, folder, trust, seconds, total, memory, at_once):
+def _grade_lesson(name, path, jobs, at_once, how, variants):
     "Add to each job what its answers did, then the rows of points."
     import nbformat
-    nb, exercises = nbformat.read(path, as_version=4), importlib.import_module(f"course_dl.checks.{name}").exercises.all
+    own, exercises = nbformat.read(path, as_version=4), known_exercises(name)
+    nb = with_variants(own, variants)
     lesson = dict(nb=nb, parts=[(part, exercises[part["name"]]) for part in lesson_exercises(nb)])
     todo = [job for job in jobs if not job["bad"]]
-    names = _lesson_names(path, nb) if todo else {}
+    names = _lesson_names(own) if todo else {}
     for _, exercise in lesson["parts"]: len(exercise._tries) # made once, for all answers
-    async def every():
-        turns = asyncio.Semaphore(at_once)
-        await asyncio.gather(*(_grade_one(job, folder, lesson, names, trust, seconds, total, memory, turns)
-                               for job in todo))
-    asyncio.run(every())
+    asyncio.run(_run_answers(todo, lesson, names, at_once, how))
     for _, exercise in lesson["parts"]: # only now, so that no answer ran beside the right results
         known = copy(exercise)
         if not hasattr(exercise.reference, "get_lines"):
             seen = partial(_observe, exercise.probe, exercise.reference, seconds=exercise.seconds)
-            known.reference = Recorded([(inputs, *seen(inputs)[:2]) for inputs in exercise._tries])
+            known.reference = Recorded({id(inputs): seen(inputs)[:2] for inputs in exercise._tries})
         for job in jobs:
             lines, why = job["said"].get(exercise.name, ([], ""))
             row = _judge(known, lines, job["bad"] or why)
             job["rows"].append(dict(student=job["student"], lesson=name, exercise=exercise.name) | row)
 
-def _grade_here(folder, trust, seconds, total, memory, at_once)->list: # rows
+def _grade_here(folder, trust, seconds, memory, at_once, variants="")->list: # rows
     "Grade, in this process and its children."
     torch.set_num_threads(1)
+    chosen = find_variants(variants)
     if not trust:
         lines, _ = asyncio.run(_apart(lambda say: None, folder, False, 30., 8.))
         found = json.loads(lines[0]).get("locked") if lines else "it ended"
         if found: raise ValueError(f"this machine cannot lock foreign code in ({found}); grade on a Linux that can, "
                                    "or, on a machine that you can lose, with --trust")
-    known = {page_name(path): path for path in lesson_files()}
-    lessons = {name: path for name, path in known.items() if importlib.util.find_spec(f"course_dl.checks.{name}")}
+    pages = {page_name(path): path for path in lesson_files()}
+    lessons = {name: path for name, path in pages.items() if (package_folder()/f"checks/{name}.py").exists()}
     jobs = []
     for student, path in hand_ins(folder):
         handed_in, bad = _read(path)
         lesson = _which_lesson(handed_in, path, lessons)
+        bad = bad or ("" if lesson else "The file is no notebook of a lesson.")
         jobs.append(dict(student=student, bytes=handed_in, bad=bad, lesson=lesson, said={}, rows=[]))
     found = {job["lesson"] for job in jobs} - {""}
-    for job in jobs:
-        if not job["lesson"]: job["bad"] = job["bad"] or "The file is no notebook of a lesson."
+    for job in jobs: # where a class did one lesson, what cannot be told was meant for that
         if not job["lesson"] and len(found) == 1: job["lesson"] = min(found)
+    how = dict(folder=folder, trust=trust, seconds=seconds, memory=memory)
     for name, path in lessons.items():
         mine = [job for job in jobs if job["lesson"] == name]
-        if mine: _grade_lesson(name, path, mine, folder, trust, seconds, total, memory, at_once)
+        if mine: _grade_lesson(name, path, mine, at_once, how, chosen)
     best = {}
     for job in jobs:
         nothing = dict(points=0., right=0, inputs=0, reason=job["bad"])
@@ -526,18 +517,18 @@ def grade_folder(
     folder:Path,        # of hand-ins: notebooks, or a folder of notebooks for each student
     trust:bool=False,   # run answers even where they cannot be locked in?
     seconds:float=60.,  # for one exercise
-    total:float=300.,   # for one notebook, in seconds
     memory:float=4.,    # for one answer, in GB
-    jobs:int=0,         # how many at a time; 0 for one a core, 4 at most
+    variants:str="",    # the tasks that the copies hold, as given to `find_variants`
 )->list: # dictionaries with `student`, `lesson`, `exercise`, `points`, `right`, `inputs`, `reason`
     """Grade a folder of handed-in notebooks.
 
-    Raises `ValueError` where nothing is handed in, or where this machine cannot lock answers in."""
+    Raises `ValueError` where nothing is handed in, where this machine cannot lock answers in, and for variants
+    that are not there."""
     if not hasattr(os, "fork"): raise ValueError("grade needs Linux; on Windows use WSL")
-    options = [str(Path(folder).resolve()), trust, seconds, total, memory, jobs or min(os.cpu_count() or 1, 4)]
+    options = [str(Path(folder).resolve()), trust, seconds, memory, min(os.cpu_count() or 1, 4), variants]
     code = "import sys; sys.path[:] = filter(None, sys.path)\nfrom course_dl.grade import _main; _main()"
     quiet = dict(PYTHONHASHSEED="0", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", CUDA_VISIBLE_DEVICES="",
-                 MPLBACKEND="Agg", PYTHONPATH=os.pathsep.join([str(_package().parent),
+                 MPLBACKEND="Agg", PYTHONPATH=os.pathsep.join([str(package_folder().parent),
                                                                *filter(None, [os.environ.get("PYTHONPATH")])]))
     done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], stdout=subprocess.PIPE,
                           env=os.environ | quiet, check=True)
@@ -570,11 +561,8 @@ def grades_csv(
     rows:list, # from `grade_folder`
 )->str: # a head, and a line for each student and exercise; the same for the same folder, byte for byte
     "Write grades as CSV, for a spreadsheet or a learning platform."
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ["student", "lesson", "exercise", "points", "right", "inputs", "reason"],
-                            lineterminator="\n")
-    writer.writeheader()
-    for row in rows: # a spreadsheet takes what begins so for a formula
-        name = _plain(row["student"])
-        writer.writerow(row | dict(student=f"'{name}" if name[:1] in "=+-@" else name, points=f"{row['points']:.2f}"))
-    return out.getvalue()
+    import pandas as pd
+    table = pd.DataFrame(rows, columns=["student", "lesson", "exercise", "points", "right", "inputs", "reason"])
+    names = map(_plain, table["student"]) # a spreadsheet takes what begins with one of these signs for a formula
+    table["student"] = [f"'{name}" if name.startswith(("=", "+", "-", "@")) else name for name in names]
+    return table.to_csv(index=False, float_format="%.2f", lineterminator="\n")

@@ -14,7 +14,7 @@ from torch import nn
 
 # %% ../nbs/16_learner.ipynb #067aefd5
 class CancelFit(Exception):
-    "Raised by a callback to end the training at once; `after_fit` is still called."
+    "Raised by a callback to end the training; a `TinyLearner` still tells `after_fit`."
 
 # %% ../nbs/16_learner.ipynb #0a17d658
 class TinyLearner:

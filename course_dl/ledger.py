@@ -14,11 +14,10 @@ from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, stdev
 
-from .core import _write_whole, lessons_folder, made_with
+from .core import _write_whole, lessons_folder, made_with, package_folder
 
 # %% ../nbs/34_ledger.ipynb #dc202f5f
 @dataclass
@@ -66,7 +65,7 @@ def _tree(
 def _module(
     name:str, # a module of the course
 )->tuple:     # its functions, classes and constants by name, as syntax trees; module and name of what it imports of us
-    path = Path(find_spec("course_dl").origin).with_name(f"{name}.py")
+    path = package_folder()/f"{name}.py"
     defined, imported = {}, {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)): defined[node.name] = node

@@ -16,11 +16,10 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 
 from . import data
-from .core import _write_whole, lessons_folder, said_type
+from .core import _write_whole, lessons_folder, package_folder, said_type
 
 # %% ../nbs/31_runner.ipynb #453395fb
 def page_name(
@@ -74,6 +73,15 @@ def _said(
 folded = dict(proof="✓ checked", setup="Set-up", plot="How this is made")
 
 # %% ../nbs/31_runner.ipynb #dbaf6f4c
+def _kernel_for(
+    cells:list, # as nbformat reads them
+    **options,  # of nbclient
+): # a client that runs them in a fresh kernel, one that says nothing of its own
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_notebook
+    return NotebookClient(new_notebook(cells=cells), kernel_name="python3", startup_timeout=300,
+                          extra_arguments=["--IPKernelApp.log_level=40"], **options)
+
 def run_lesson(
     path:Path,        # a notebook
     slow:bool=False,  # run cells marked `slow` too?
@@ -82,18 +90,15 @@ def run_lesson(
 )->dict:              # `name`, `seconds`, `data`, `real`, `result`, `error` (empty if all went well) and `notebook`
     "Run a notebook top to bottom in a fresh kernel, in an empty working folder."
     import nbformat
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
     start, error, nb = time.time(), "", nbformat.read(path, as_version=4)
     cells = [cell for cell in nb.cells if _runs(cell, slow)]
     env = dict(OMP_WAIT_POLICY="passive") | os.environ # threads that wait must not spin
+    env["COURSE_DL_LANGUAGE"] = "en" # in which notebooks assert what their checks say
     if threads: env["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        client = NotebookClient(
-            nbformat.v4.new_notebook(cells=cells), kernel_name="python3", timeout=1800, startup_timeout=300,
-            coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
-            extra_arguments=["--IPKernelApp.log_level=40"],
-            on_cell_start=lambda cell, cell_index: watch(cell_index, len(cells)))
+        client = _kernel_for(cells, timeout=1800, coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
+                             on_cell_start=lambda cell, cell_index: watch(cell_index, len(cells)))
         try: client.execute(env=env)
         except (CellExecutionError, TimeoutError, RuntimeError) as e: error = re.sub(r"\x1b\[[\d;]*m", "", str(e))
     said = {kind: _said(cells, kind) for kind in ("Data", "Result")}
@@ -105,7 +110,7 @@ def run_lesson(
 def _surroundings(
 )->list: # changes when the package, the data, the graphics cards or what is installed changes
     "What every lesson's run depends on."
-    package = Path(find_spec("course_dl").origin).parent
+    package = package_folder()
     files = [*package.rglob("*.py"), *package.glob("weights/*"), *lessons_folder().glob("*.json")]
     installed = sorted(info.name for place in sys.path for info in Path(place or ".").glob("*.dist-info"))
     cards = sorted(str(card) for card in Path("/dev").glob("nvidia*"))

@@ -1,4 +1,5 @@
 "How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
+import os
 import re
 from string import Template
 
@@ -10,6 +11,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from fastcore.docments import docments
 from nbformat.v4 import new_markdown_cell
 
+from course_dl.core import say
 from docs import lesson
 from docs.lesson import ROOT, SETTINGS
 
@@ -19,6 +21,10 @@ def text_of(path): return (ROOT/path).read_text(encoding="utf-8")
 
 project = SETTINGS["lib_name"]
 globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
+language = os.environ.get("COURSE_DL_LANGUAGE") or "en"
+html_title = say(html_title)  # noqa: F821
+html_theme_options["logo"]["text"] = html_title  # noqa: F821
+html_theme_options["search_bar_text"] = say("Search the course")  # noqa: F821
 SIDEBAR = yaml.safe_load(text_of("_quarto.yml"))["website"]["sidebar"]["contents"]
 SECTIONS = {o["section"]: [f"nbs/{path}" for path in o["contents"]] for o in SIDEBAR if isinstance(o, dict)}
 SECTIONS["Project"] = ["docs/api.md", "benchmarks/README.md", "docs/accessibility.md", "CONTRIBUTING.md",
@@ -41,20 +47,21 @@ def prepare(app, page, source):
     path = app.env.doc2path(page, base=False).as_posix()
     unlisted = dict(orphan=True, nosearch=True) if page == "404" or page.startswith("checks/") else {}
     app.env.metadata[page].update(path=path, **unlisted)
-    pages = {name: map(app.project.path2doc, paths) for name, paths in SECTIONS.items()}
+    pages = {say(name): [o for o in map(app.project.path2doc, paths) if o in app.project.docnames]
+             for name, paths in SECTIONS.items()}
     if page == "api":
         modules = [o for name in pages.values() for o in name if (ROOT/project/f"{o}.py").exists()]
         source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{o}`.\n\n"
                              f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n" for o in modules)
     if path.endswith(".ipynb"):
         nb = lesson.page(source[0], path, PATHS)
-        for name, names in ({"": ["Home <self>"], **pages} if page == "index" else {}).items():
+        for name, names in ({"": [say("Home") + " <self>"], **pages} if page == "index" else {}).items():
             lines = ["```{toctree}", ":hidden:", *[f":caption: {name}"]*bool(name), "", *names, "```"]
             nb.cells.append(new_markdown_cell("\n".join(lines)))
         text, source[0] = nb.cells[0].source, nbformat.writes(nb)
     else: text = source[0] = lesson.local(source[0], path, PATHS)
     if promise := re.search(r"^> (.+)$", text, re.M):
-        app.env.metadata[page]["description"] = re.sub(r"`|\{py:obj\}| <.*?>", "", promise[1])
+        app.env.metadata[page]["description"] = re.sub(r"`|\{py:obj\}| ?<.*?>", "", promise[1])
 
 
 def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
@@ -86,9 +93,17 @@ def math(block):
     return visit
 
 
+def list_translations(app, page, template, context, doctree):
+    "For search engines."
+    for code, its in context["languages"].items() if language == "en" else ():
+        if page in its["pages"]: app.sitemap_links.put((f"{code}/{page}.html", None))
+
+
 def setup(app):
+    if language != "en": app.setup_extension("docs.translation")
     app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
     app.connect("builder-inited", name_pages)
     app.connect("source-read", prepare)
+    app.connect("html-page-context", list_translations)
     app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

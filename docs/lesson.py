@@ -15,7 +15,7 @@ from PIL import Image
 from sphinx.project import Project
 
 from course_dl._modidx import d as module_index
-from course_dl.core import said_type
+from course_dl.core import said_type, say
 from course_dl.figures import _bytes_of, _kinds, figure_type, figures_file
 from course_dl.runner import folded, page_name, split_directives
 
@@ -65,7 +65,7 @@ def show_figures(cells):
             said = json.dumps(figure).replace("<", r"\u003c")
             wide, narrow = _kinds[figure["kind"]].heights
             data["text/html"] = (
-                f'<figure data-figure="{figure["kind"]}" style="--wide: {wide}px; --narrow: {narrow}px"><div>'
+                f'<figure lang="en" data-figure="{figure["kind"]}" style="--wide: {wide}px; --narrow: {narrow}px"><div>'
                 f'{picture(cell, data.pop("image/png"))}<script type="application/json">{said}</script></div></figure>')
             found = data
     if found is None: return
@@ -91,8 +91,10 @@ def tidy(cell, data):
     data.pop(said_type, None)  # for the runner
     if table := data.get("text/html"): data["text/html"] = PLAIN_STYLER.sub('<table class="dataframe" ', table)
     if last := last_frame(data.get("image/png")):
-        data["text/html"] = (f'<div class="film">{picture(cell, last)}<p><a class="play" download="film.png" '
-                             f'href="data:image/png;base64,{data.pop("image/png").strip()}">▶ Play</a></p></div>')
+        play, again = say("▶ Play"), say("↻ Play again")
+        data["text/html"] = (
+            f'<div class="film">{picture(cell, last)}<p><a class="play" download="film.png" data-again="{again}" '
+            f'href="data:image/png;base64,{data.pop("image/png").strip()}">{play}</a></p></div>')
 
 
 def links(cells, module):
@@ -102,7 +104,8 @@ def links(cells, module):
     anchors = [f'<a id="{form}"></a>' for name in names for form in {name: 0, name.lower(): 0}]  # lower case is nbdev's
     entries = [f" {{py:obj}}`{name} <course_dl.{module}.{name}>`" for name in names]
     if answers := re.match(r"from course_dl\.checks\.(\w+) import check", cells[0].source):
-        entries = [f"Spoilers: {{doc}}`what these checks try, and what they answer </checks/{answers[1]}>`"]
+        spoilers = say("Spoilers: what these checks try, and what they answer")
+        entries = [f"{{doc}}`{spoilers} </checks/{answers[1]}>`"]
     text = "".join([*anchors, "API:"*bool(names), *entries])
     return [new_markdown_cell(f'<div class="cell-links">\n\n{text}\n\n</div>')]*bool(text)
 
@@ -132,7 +135,7 @@ def in_a_line(fold, row):
     first, outputs = row[0], [output for cell in row for output in cell.outputs]
     first.source = "\n\n".join(cell.source for cell in row)
     first.outputs = [] if fold == "plot" else outputs
-    opened = new_markdown_cell(f'<details class="{fold}"><summary>{folded[fold]}</summary>')
+    opened = new_markdown_cell(f'<details class="{fold}"><summary>{say(folded[fold])}</summary>')
     shown = new_code_cell(first.source, outputs=outputs, metadata=dict(first.metadata, tags=["remove-input"]))
     return [opened, first, new_markdown_cell("</details>"), *[shown]*(fold == "plot")]
 

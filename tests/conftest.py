@@ -7,6 +7,7 @@ from docs.browser import chromium
 from helpers import CHECKS, NOTEBOOKS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
+os.environ.pop("COURSE_DL_LANGUAGE", None)  # the tests read English
 
 
 @pytest.fixture(params=[*NOTEBOOKS, *CHECKS], ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -71,6 +71,13 @@ def run(*command, cwd=ROOT.anchor, timeout=120, **env):
     return done.stdout.strip()
 
 
+def build_site(folder, language, root=ROOT):
+    "The site, or the pages of another language."
+    run(sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto", "-c", "docs",
+        "-d", f"{folder}-doctrees", ".", str(folder), cwd=root, timeout=None, COURSE_DL_LANGUAGE=language,
+        PYTHONPATH=str(root))
+
+
 def run_python(code, timeout=120, **env):
     "Run `code` in a fresh Python outside the repository and return what it printed."
     return run(sys.executable, "-c", code, timeout=timeout, **env)

@@ -35,10 +35,10 @@ print(folder.parent, course_dl.__version__, *sorted(o.name for o in (folder/"les
     assert files == sorted(path.name for path in (ROOT/"nbs").glob("*.*") if path.suffix in kinds)
 
 
-def test_wheel_has_every_module_figures_and_weights_and_no_answers_among_its_lessons(built):
+def test_wheel_has_every_module_figures_weights_and_languages_and_no_answers_among_its_lessons(built):
     archive, = built.glob("*.whl")
     files = set(ZipFile(archive).namelist())
-    modules = {path.relative_to(ROOT).as_posix() for kind in ("*.py", "*.js", "*.safetensors")
+    modules = {path.relative_to(ROOT).as_posix() for kind in ("*.py", "*.js", "*.safetensors", "*.mo")
                for path in (ROOT/"course_dl").rglob(kind)}
     assert len(modules) > 30
     assert modules <= files

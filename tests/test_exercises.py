@@ -31,6 +31,9 @@ from helpers import LESSONS, ROOT, module_name, read
 def exercises(lesson): return import_module(f"course_dl.checks.{module_name(lesson)}").exercises
 
 
+def every(lesson): return [*exercises(lesson).all.values(), *exercises(lesson).variants.values()]
+
+
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
 def lesson(request): return request.param
 
@@ -38,12 +41,12 @@ def lesson(request): return request.param
 def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson, record_property):
     rows = exercises(lesson).prove()
     record_property("proven", [(lesson.stem, *row) for row in rows])  # shown at the end of the run, see conftest.py
-    assert [name for name, _ in rows] == [e.name for e in exercises(lesson).all.values() for _ in e.mistakes]
+    assert [name for name, _ in rows] == [e.name for e in every(lesson) for _ in e.mistakes]
 
 
 def test_every_exercise_has_what_the_course_asks_of_it(lesson):
     "An exercise needs a reference and inputs; one of the course has mistakes, unusual answers and hints as well."
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         assert len(exercise.mistakes) >= 3, exercise.name
         assert len(exercise.unusual) >= (4 if callable(exercise.reference) else 2), exercise.name
         assert len(exercise.hints) >= 2 and len(set(exercise.hints)) == len(exercise.hints), exercise.name
@@ -78,7 +81,7 @@ def test_points_are_as_right_as_lines(lesson, order):
 
 def test_sizes_of_inputs_vary(lesson):
     "No answer can count on the length of an axis that the task leaves open."
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         tries = exercise._tries
         sizes = {tuple(o.shape if isinstance(o, torch.Tensor) else len(o) for o in inputs.values()
                        if isinstance(o, torch.Tensor | list)) for inputs in tries}
@@ -134,7 +137,7 @@ def test_a_check_survives_any_attempt(lesson):
         def __init__(self, *args): self.x = args
         def __getattr__(self, name): raise RuntimeError(name)
     attempts = (None, ..., 3.25, "a string", [1, 2], {}, stops, lambda: 3, lambda *args, **kwargs: "text", Odd, print)
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         for attempt in attempts: assert exercise._judge(attempt)[0] != "right", (exercise.name, attempt)
         torch.manual_seed(1)  # another state than a check begins with
         np.random.seed(1)
@@ -144,7 +147,7 @@ def test_a_check_survives_any_attempt(lesson):
 
 
 def test_what_is_handed_over_by_mistake_gets_a_sentence(lesson):
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         assert "between the brackets" in exercise.check().message
         if not callable(exercise.reference): continue
         assert "None, which is nothing at all. Hand over the" in exercise.check(None).message, exercise.name
@@ -153,7 +156,7 @@ def test_what_is_handed_over_by_mistake_gets_a_sentence(lesson):
 
 def test_inputs_that_are_shown_tell_something(lesson):
     "The first input that shows a mistake is never all zeros, and is shown whole."
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         if not isinstance(exercise.inputs, dict): continue
         inputs = exercise._find(lambda inputs: True)
         values = [value for value in inputs.values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
@@ -175,9 +178,17 @@ def endless(*args, **options):
 
 
 def test_an_endless_attempt_is_stopped(lesson):
-    for exercise in exercises(lesson).all.values():
+    for exercise in every(lesson):
         if not callable(exercise.reference): continue
         assert replace(exercise, seconds=0.1).check(endless).message.startswith("stopped after 0.1 s. Is there a loop")
+
+
+def test_an_endless_attempt_may_be_an_older_one(monkeypatch):
+    "A cell with a newer one has stopped."
+    exercise = replace(exercises(LESSONS[0]).all["l1_distance"], seconds=0.1)
+    monkeypatch.setattr("course_dl.exercises._failed", {"mine": (endless, "SyntaxError")})
+    older, stopped = exercise.check(endless).message.splitlines()
+    assert older.startswith("the cell with `mine` stopped with SyntaxError") and stopped.startswith("stopped after 0.1")
 
 
 def test_an_interruption_is_one_line():

@@ -210,7 +210,7 @@ def test_without_a_lock_it_refuses(tmp_path, monkeypatch):
     def refuse(*args): raise OSError(1, "unshare: Operation not permitted")
     monkeypatch.setattr(grade, "_lock_in", refuse)
     with ThreadPoolExecutor() as pool, pytest.raises(ValueError, match="cannot lock foreign code .*unshare.*--trust"):
-        pool.submit(grade._grade_here, tmp_path, False, 5., 5., 1., 1).result()  # a browser's test may own this thread
+        pool.submit(grade._grade_here, tmp_path, False, 5., 1., 1).result()  # a browser's test may own this thread
 
 
 def test_students_are_called_like_files_or_folders(tmp_path):

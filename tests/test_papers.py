@@ -45,7 +45,7 @@ def test_code_and_text_have_a_license_each_and_all_papers_say_the_same():
 def test_accessibility_says_whom_to_write_to_and_every_page_links_to_it():
     said = text("docs/accessibility.md")
     assert SETTINGS["author_email"] in said and f"{SETTINGS['git_url']}/issues" in said
-    assert 'pathto("accessibility")' in text("docs/_templates/licenses.html")
+    assert 'pathto(up + "accessibility")' in text("docs/_templates/licenses.html")
     assert "licenses" in load(ROOT/"docs/sphinx.yml")["html_theme_options"]["footer_start"]
 
 

@@ -18,6 +18,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from packaging.requirements import Requirement
 
+from course_dl.runner import folded, split_directives
 from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, anchor, copy_project, headings, module_name, prose, read
 from minutes import contents, lessons, minutes, with_minutes
 from readme import readme
@@ -35,7 +36,9 @@ def nbdev(command, folder):
 
 
 def content(folder):
-    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".ipynb"))
+    "Of modules and notebooks; JupyterLab keeps copies beside them."
+    files = (path for path in folder.rglob("[!.]*.*") if path.suffix in (".py", ".ipynb"))
+    files = (path for path in files if path.parent.name != ".ipynb_checkpoints")
     return {path.relative_to(folder): path.read_text(encoding="utf-8") for path in files}
 
 
@@ -70,6 +73,13 @@ def test_stored_tables_have_no_random_id(notebook):
     "pandas gives a styled table another id at every run: name one with `set_uuid`."
     pages = [output.get("data", {}).get("text/html", "") for cell in code(notebook) for output in cell.outputs]
     assert not re.findall(r'id="T_[0-9a-f]{5}"', "".join(pages))
+
+
+def test_notebook_opens_with_folded_set_up(notebook):
+    "In JupyterLab and Colab; no cell is made of directives alone."
+    first = code(notebook)[0]
+    assert folded.keys() & set(first.metadata.get("tags", [])) and first.metadata.jupyter.source_hidden
+    assert first.metadata.cellView == "form" and all(split_directives(cell.source)[1] for cell in code(notebook))
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=module_name)
@@ -152,11 +162,11 @@ def test_each_notebook_has_its_own_colab_badge(notebook):
     assert f"git+https://github.com/{repository}" in "".join(cell.source for cell in cells[2:4])
 
 
-def test_lessons_and_the_first_page_say_how_long_reading_takes():
+def test_lessons_say_their_number_and_they_and_the_first_page_how_long_reading_takes():
     order = lessons(ROOT/"_quarto.yml")
     pages = {name: read(ROOT/"nbs"/name) for name in order}
-    for name, nb in pages.items():
-        assert any(with_minutes(nb, module_name(ROOT/"nbs"/name)) in cell.source for cell in nb.cells[:3]), name
+    for number, (name, nb) in enumerate(pages.items(), start=1):
+        assert any(with_minutes(nb, module_name(ROOT/"nbs"/name), number) in cell.source for cell in nb.cells[:3]), name
     text = (ROOT/"README.md").read_text(encoding="utf-8").replace("](nbs/", "](")
     assert contents(text, {name: minutes(nb) for name, nb in pages.items()}) == text
     assert [text.index(f"]({name}) |") for name in order] == sorted(text.index(f"]({name}) |") for name in order)
@@ -262,7 +272,7 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize("module", MODULES, ids=dotted)
 def test_fastai_is_imported_only_where_it_is_needed(module):
-    allowed = {"recipes": {"fastai"}, "core": {"torchvision.extension"}}  # doctor asks what torchvision could load
+    allowed = {"recipes": {"fastai"}}
     used = {name for name in imports(module) if name.split(".")[0] in ("fastai", "torchvision")}
     needed = allowed.get(dotted(module), set())
     assert not {name for name in used if name not in needed and name.split(".")[0] not in needed}

@@ -23,7 +23,8 @@ from PIL import Image
 from course_dl.runner import split_directives
 from course_dl.student import lesson_exercises, solution_code
 from docs import lesson
-from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, module_name, read, violations, watch
+from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, build_site, module_name, read, violations, watch
+from translations import LANGUAGES
 
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 SIDEBAR = SITE["website"]["sidebar"]["contents"]
@@ -36,16 +37,17 @@ ANSWERS = [f"checks/{path.stem}" for path in CHECKS]
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     html = folder/SETTINGS["doc_baseurl"].strip("/")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto", "-c", "docs",
-               "-d", folder/"doctrees", ".", html]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build_site(html, "en")
+    for language in LANGUAGES:
+        build_site(folder/language, language)
+        (folder/language).rename(html/language)
     return html
 
 
 @pytest.fixture(scope="session")
 def soups(site):
-    pages = [*site.glob("*.html"), *site.glob("checks/*.html")]
+    pages = [page for folder in ("", "checks/", *(f"{language}/" for language in LANGUAGES))
+             for page in site.glob(f"{folder}*.html")]
     return {page: BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser") for page in pages}
 
 
@@ -72,7 +74,7 @@ def pictures_without_text(soup):
 def foreign(soup):
     "What a browser would load from another host."
     tags = soup.select("script[src], img[src], iframe[src], source[src], video[src], link[href]")
-    links = {tag for tag in tags if {"canonical", "next", "prev"} & set(tag.get("rel", []))}
+    links = {tag for tag in tags if {"canonical", "alternate", "next", "prev"} & set(tag.get("rel", []))}
     urls = [tag.get("src") or tag.get("href") for tag in tags if tag not in links]
     code = [tag.text for tag in soup.find_all(["style", "script"]) if tag.get("type") != "application/json"]
     urls += [url for text in code for url in re.findall(r"(?:url\(|import )['\"]?(https?:[^'\")]+)", text)]
@@ -131,6 +133,10 @@ def test_a_broken_page_is_found(site, anchors):
 def test_site_and_pages_are_small(site, soups):
     beside = {*site.glob("slides/*"), *site.glob("*.epub"), *site.glob("*.pdf")}
     files = {o for o in site.rglob("*") if o.is_file() and o.suffix != ".map"}  # a reader's browser asks for no map
+    for language in LANGUAGES:
+        others = {o for o in files if site/language in o.parents}
+        assert sum(o.stat().st_size for o in others) < 5e6
+        files -= others
     assert sum(o.stat().st_size for o in files - beside) < 25e6
     for page, soup in soups.items():
         own = {(page.parent/o["src"]).resolve() for o in soup.find_all("img") if not o["src"].startswith("data:")}
@@ -187,7 +193,7 @@ def stored_picture(url):
 
 
 def test_films_show_their_last_frame_and_a_link_that_plays_them(site, soups):
-    films = [film for soup in soups.values() for film in soup.select(".film")]
+    films = [film for page, soup in soups.items() if page.parent.name not in LANGUAGES for film in soup.select(".film")]
     cells = [cell for path in (*NOTEBOOKS, *CHECKS) for cell in read(path).cells]
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     pictures = [data["image/png"] for data in outputs if "image/png" in data]
@@ -252,8 +258,49 @@ def test_every_page_has_a_description_and_the_picture_for_links(site, soups):
 
 def test_sitemap_lists_the_pages_but_no_answers(site):
     pages = re.findall(r"<loc>https://[^/]+/course_dl/([^<]*)\.html</loc>", (site/"sitemap.xml").read_text())
+    assert {f"{language}/{page}" for language in LANGUAGES for page in LANGUAGES[language]["pages"]} <= set(pages)
     assert set(PAGES) | {"api"} <= set(pages) and not {"404", "search"} & set(pages)
     assert not [page for page in pages if page.startswith(("checks/", "_"))]
+
+
+def cells(soup):
+    "Code and what came of it; a film apart from the words on its button."
+    parts = [part for part in soup.select("article :is(.cell_input, .cell_output)")]
+    words = [part.text for part in parts if not part.select_one(".film")]
+    pictures = [image["src"].rpartition("/")[2] for part in parts for image in part.select("img")]
+    return words, pictures, [script.text for script in soup.select("figure script")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_in_another_language_has_the_same_code_and_outputs_and_is_one_click_away(site, soups, language):
+    for name in LANGUAGES[language]["pages"]:
+        here, there = soups[site/f"{name}.html"], soups[site/language/f"{name}.html"]
+        assert (here.html["lang"], there.html["lang"]) == ("en", language)
+        assert cells(here) == cells(there) and sum(map(len, cells(here))) > 3
+        assert there.select("article [lang=en] pre") and not there.select("article [lang=en] p")
+        ids = [[section["id"] for section in soup.select("article section[id]")] for soup in (here, there)]
+        assert ids[0] == ids[1]
+        switches = [(a["href"], a["hreflang"], a.text) for soup in (here, there) for a in soup.select(".languages")[:1]]
+        assert switches == [(f"{language}/{name}.html", language, LANGUAGES[language]["name"]),
+                            (f"../{name}.html", "en", "English")]
+        for soup in (here, there):
+            alternates = {o["hreflang"]: o["href"] for o in soup.select("link[rel=alternate][hreflang]")}
+            assert alternates["en"].endswith(f"_dl/{name}.html")
+            assert alternates[language].endswith(f"_dl/{language}/{name}.html")
+    assert not soups[site/"classifier.html"].select(".languages")
+    index = (site/language/"searchindex.js").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in index for name in LANGUAGES[language]["pages"])
+
+
+def test_one_changes_the_language_on_a_phone(tab, address):
+    tab.goto(f"{address}/sgd.html")
+    tab.locator(".languages:visible").click()
+    assert tab.url == f"{address}/de/sgd.html" and tab.locator("h1").text_content().startswith("SGD von Grund auf")
+    box = tab.locator(".languages:visible").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    tab.goto(f"{address}/de/search.html?q=Lernrate")
+    tab.locator("#search-results li").first.wait_for()
+    assert "sgd.html" in tab.locator("#search-results li a").first.get_attribute("href")
 
 
 def run_quarto(project, path):
@@ -346,9 +393,9 @@ def address(site):
         server.shutdown()
 
 
-def test_pages_load_quietly_and_fit_a_phone(tab, site, address):
+def test_pages_load_quietly_and_fit_a_phone(tab, site, soups, address):
     seen, wide = watch(tab, address), []
-    for path in sorted(site.glob("*.html")) + sorted(site.glob("checks/*.html")):
+    for path in sorted(soups):
         tab.goto(f"{address}/{path.relative_to(site).as_posix()}")
         if tab.evaluate("document.documentElement.scrollWidth > innerWidth"): wide.append(path.name)
     assert not seen and not wide
@@ -371,7 +418,7 @@ def test_on_a_phone_code_wraps_and_a_comment_goes_below(tab, site):
     boxes = codes.locator(".c1").evaluate_all(
         "all => all.map(o => o.getBoundingClientRect()).map(o => [o.left, o.right])")
     assert all(0 < left and right <= 390 for left, right in boxes)
-    assert min(boxes)[0] < 40 < 100 < max(boxes)[0]  # below the code, and beside it
+    assert min(boxes)[0] < 60 < 100 < max(boxes)[0]  # below the code, and beside it
 
 
 def test_the_table_of_lessons_is_in_sight_on_a_phone(tab, address):
@@ -379,6 +426,16 @@ def test_the_table_of_lessons_is_in_sight_on_a_phone(tab, address):
     cells = tab.locator("#lessons td").all()
     assert len(cells) == 3*len(LESSONS)
     assert all(o.bounding_box()["x"] + o.bounding_box()["width"] <= 390 for o in cells)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_verdict_on_a_claim_is_in_sight(tab, site, width):
+    "The rest of the table may lie to the right."
+    tab.set_viewport_size({"width": width, "height": 800})
+    tab.goto((site/"results.html").as_uri())
+    table = tab.locator("#the-claims .cell_output").first
+    verdict, place = table.get_by_text("verdict").bounding_box(), table.bounding_box()
+    assert verdict["x"] + verdict["width"] <= place["x"] + place["width"]
 
 
 def test_page_works_from_a_file(tab, site):
@@ -389,25 +446,31 @@ def test_page_works_from_a_file(tab, site):
 
 LONG_LINES = """() => {
     const cells = [...document.querySelectorAll(".cell_input pre")].filter(o => o.checkVisibility());
-    const width = pre => Math.max(...pre.textContent.split("\\n").map(line => line.length));
-    return cells.filter(pre => width(pre) <= 88 && pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent); }"""
+    const scrolls = pre => pre.scrollWidth > pre.clientWidth;
+    const short = cells.filter(pre => pre.textContent.split("\\n").every(line => line.length <= 88));
+    const found = cells.filter(scrolls);
+    if (innerWidth < 1280) return found.map(pre => pre.textContent);
+    for (const pre of short) pre.style.whiteSpace = "pre"; // do they fit as they are?
+    return [...found, ...short.filter(scrolls)].map(pre => pre.textContent); }"""
 
 
-def test_a_line_of_code_holds_88_characters(tab, site):
-    "At 1,280 pixels, both sidebars in sight."
-    tab.set_viewport_size({"width": 1280, "height": 800})
+def test_a_line_of_code_holds_88_characters_and_longer_ones_wrap(tab, site):
+    "At 1,280 pixels, both sidebars in sight; there and on a tablet no code scrolls sideways."
     found = {}
     for page in [*PAGES, *ANSWERS]:
         tab.goto((site/f"{page}.html").as_uri())
-        found[page] = tab.evaluate(LONG_LINES)
+        for width in (768, 1280):
+            tab.set_viewport_size({"width": width, "height": 800})
+            found[page, width] = tab.evaluate(LONG_LINES)
     assert not {page: cells for page, cells in found.items() if cells}
     tab.goto((site/"sgd.html").as_uri())
-    first = tab.locator(".cell_input pre").first
-    first.evaluate("pre => { pre.textContent = '#'.repeat(88) }")
-    assert first.evaluate("pre => pre.scrollWidth <= pre.clientWidth")
-    first.evaluate("pre => { pre.textContent = '#'.repeat(120) }")
-    assert first.evaluate("pre => pre.scrollWidth > pre.clientWidth")
     assert tab.locator(".bd-sidebar-secondary").is_visible()
+    first = tab.locator(".cell_input pre").first
+    def wraps(count):
+        first.evaluate(f"pre => {{ pre.textContent = '#'.repeat({count}) }}")
+        assert first.evaluate("pre => pre.scrollWidth <= pre.clientWidth")
+        return first.bounding_box()["height"] > 60
+    assert not wraps(88) and wraps(120)
 
 
 def test_code_of_which_only_the_result_matters_is_folded_and_the_result_is_not(site, soups):
@@ -488,12 +551,12 @@ FEWER_TOKENS = """() => { const seen = new Set();
 
 
 @pytest.mark.timeout(900)  # minutes on a busy machine
-def test_pages_are_accessible_in_both_themes(tab, site, address):
+def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
     "All rules in the light; in the dark the one that colors can break."
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.emulate_media(reduced_motion="reduce")  # no color is caught halfway
-    for path in sorted(site.glob("*.html")) + sorted(site.glob("checks/*.html")):
+    for path in sorted(soups):
         page = path.relative_to(site).as_posix()
         tab.goto(f"{address}/{page}")
         tab.evaluate(FEWER_TOKENS)

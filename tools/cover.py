@@ -25,15 +25,18 @@ accuracies = train_model(model, *loaders, mnist_loss, BasicOptim(model.parameter
 weights = model.weight.detach().cpu().view(28, 28)
 
 plot_style()
-fig, axs = plt.subplots(1, 4, figsize=(9, 2.5), width_ratios=[1, 1, 1, 1.45])
+fig, axs = plt.subplots(1, 4, figsize=(6.8, 2.3), width_ratios=[1, 1, 1, 1.2])  # small, so that phones show large words
 for ax, digit in zip(axs, (3, 7)): ax.imshow(mean_image(load_digit(path, digit)))
 axs[2].imshow(weights, cmap="RdBu_r", vmin=-weights.abs().max(), vmax=weights.abs().max())
-for ax, title in zip(axs, ("the average 3", "the average 7", "learned: red for 3, blue for 7")):
-    ax.set_title(title, loc="center")
+for ax, title in zip(axs, ("the\naverage 3", "the\naverage 7", "learned:\nred 3, blue 7")):
+    ax.set_title(title, loc="center", fontsize=13)
     ax.set_axis_off()
-axs[3].plot(range(1, 21), accuracies)
-axs[3].set(title="validation accuracy", xlabel="epoch", xticks=[1, 10, 20])
-fig.savefig(IMAGES/"cover.png", dpi=110)
+axs[3].plot(range(1, 21), accuracies, linewidth=3)
+axs[3].set_title("validation\naccuracy", loc="center", fontsize=13)
+axs[3].set(xticks=[1, 20], yticks=[.975, .98], box_aspect=1/1.2)
+axs[3].set_xlabel("epoch", labelpad=-12)
+axs[3].tick_params(labelsize=12)
+fig.savefig(IMAGES/"cover.png", dpi=220)
 
 NIGHT, PALE, BOX = "#0b1f33", "#c9d6e2", .17*12/6.3
 fig = plt.figure(figsize=(12, 6.3), layout="none", facecolor=NIGHT)

@@ -1,4 +1,4 @@
-"""Write into each lesson how many minutes it takes to read and to run, and into the first page the lessons in order.
+"""Write into each lesson its number and how many minutes it takes to read and to run; into the first page all of them.
 
 The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5. With `--run`, each lesson
 is run as well, and the seconds it computes are kept in `nbs/running.json`."""
@@ -15,7 +15,8 @@ from course_dl.runner import page_name, run_lesson, split_directives
 from renumber import ROOT, lessons
 
 RUNNING = ROOT/"nbs/running.json"
-NEEDS, READ = re.compile(r"^\*\*Before you start.*$", re.M), re.compile(r" *\d+ minutes to read[^.]*\.")
+NEEDS = re.compile(r"^\*\*Before you start.*$", re.M)
+READ = re.compile(r" *(?:Lesson \d+: (?:read )?)?\d+ minutes[^.]*\.$", re.M)
 ROW = re.compile(r"^\| \d+\. \[(.+?)\]\((\d+_\w+\.ipynb)\) \| (.+?) \| \d+ min \|$", re.M)
 
 
@@ -31,11 +32,11 @@ def minutes(nb) -> int:
     return max(5, 5*round((words/200 + lines/15 + pictures/6)/5))
 
 
-def with_minutes(nb, page:str) -> str:
-    "The line of a lesson that says what it needs, with the minutes at its end."
+def with_minutes(nb, page:str, number:int) -> str:
+    "The line of a lesson that says what it needs, with its number and the minutes at its end."
     needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
     to_run = math.ceil(json.loads(RUNNING.read_text(encoding="utf-8"))[page]/60)
-    return f"{READ.sub('', needs).rstrip()} {minutes(nb)} minutes to read, {to_run} to run."
+    return f"{READ.sub('', needs).rstrip()} Lesson {number}: read {minutes(nb)} minutes, run {to_run}."
 
 
 def contents(table:str, read:dict) -> str:
@@ -62,10 +63,10 @@ def main():
     if sys.argv[1:] == ["--run"]:
         _write_whole(RUNNING, f"{json.dumps(measure_runs(), indent=1)}\n".encode())
     read = {}
-    for name in lessons(ROOT/"_quarto.yml"):
+    for number, name in enumerate(lessons(ROOT/"_quarto.yml"), start=1):
         path = ROOT/"nbs"/name
         nb = nbformat.read(path, as_version=4)
-        read[name], line = minutes(nb), with_minutes(nb, page_name(path))
+        read[name], line = minutes(nb), with_minutes(nb, page_name(path), number)
         for cell in nb.cells[:3]: cell.source = NEEDS.sub(lambda _, line=line: line, cell.source)
         write(path, nb)
     index = nbformat.read(ROOT/"nbs/index.ipynb", as_version=4)

@@ -1,7 +1,7 @@
 """Turn right answers of the exercises into wrong ones, and see whether the checks refuse them and say why.
 
-The right answers are the folded solutions of the lessons, where these are functions or classes. A mutant is one
-with a small edit. The score stands on the page of the exercises; this tool writes it there."""
+The right answers are the folded solutions of the lessons, where these are functions or classes, and those of variants.
+A mutant is one with a small edit. The score stands on the page of the exercises; this tool writes it there."""
 import ast
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ import nbformat
 
 from course_dl.exercises import _TimeUp
 from course_dl.runner import page_name
-from course_dl.student import lesson_exercises, solution_code, surroundings
+from course_dl.student import lesson_exercises, solution_code, surroundings, with_variants
 from mutants import Mistakes
 from renumber import ROOT, lessons
 
@@ -43,18 +43,24 @@ EQUIVALENT = { # mutants that are right: for each exercise a part of the changed
     "valid_recorder": {"append(learn.loss)": FREE},
     "triangle": {"(1) - (2*pos)": SIGN},
     "batches": {"[:, rank]": "a table is a list of lists"},
+    "root_levels": {"surface.min() **": "NumPy takes it too", "surface.max() **": "NumPy takes it too"},
+    "adaline": {"(p) @ (w)": "the same product"},
+    "stretch": {"[rank]": "a table is a list of lists"},
     "ring": {"(t) - (rank)": "the pieces go round in the other order"},
 }
 
 
 @cache
 def solutions(path)->list:
-    "For each exercise of a lesson whose answer is code: the exercise, its solution, the names around it."
+    "For each exercise of a lesson and each variant whose answer is code: the exercise, its solution, the names around."
     nb, lesson = nbformat.read(path, as_version=4), page_name(path)
-    known = import_module(f"course_dl.checks.{lesson}").exercises.all
-    names = surroundings(nb, dict(vars(import_module(f"course_dl.{lesson}"))))
-    return [(known[part["name"]], solution_code(nb.cells[part["solution"]].source), names)
-            for part in lesson_exercises(nb) if callable(known[part["name"]].reference)]
+    known = import_module(f"course_dl.checks.{lesson}").exercises
+    varied = with_variants(nb, {variant.instead.name: variant for variant in known.variants.values()}, solved=True)
+    sources = {part["name"]: page.cells[part["solution"]].source
+               for page in (nb, varied) for part in lesson_exercises(page)}
+    names, known = surroundings(nb, dict(vars(import_module(f"course_dl.{lesson}")))), known.all | known.variants
+    return [(known[name], solution_code(source), names) for name, source in sources.items()
+            if callable(known[name].reference)]
 
 
 def answer(source:str, names:dict):

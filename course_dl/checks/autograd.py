@@ -366,3 +366,46 @@ def _with_iterators(end):
 
 exercises.all["tanh"].also(_from_exp)
 exercises.all["order"].also(_with_iterators);
+
+# %% ../../nbs/checks/autograd.ipynb #7a51b601
+@exercises.variant("tanh", probe=_forward_and_back, inputs=dict(x=tensors(_length), g=tensors(_length)),
+    hints=["First the value, then a `Var` with one edge: the rule gets `g` and returns `g` times the slope.",
+           "The slope at `v.data` is `v.data.sigmoid()`, between 0 and 1."])
+def softplus(v):
+    r"""A soft ReLU
+
+    Write `softplus` for a `Var`: $\log(1+e^v)$, a ReLU with a round corner. Its slope is the sigmoid of $v$."""
+    return Var((1 + v.data.exp()).log(), (v, lambda g: g*v.data.sigmoid()))
+
+# %% ../../nbs/checks/autograd.ipynb #7a51b602
+def _soft(v): return (1 + v.data.exp()).log()
+
+@softplus.wrong("That is `tanh`. Write log(1 + e to the v), and its slope.")
+def _(v): return _tanh(v)
+
+@softplus.wrong("You take the sigmoid of the *result*. The slope is the sigmoid of the input.")
+def _(v): return Var(_soft(v), (v, lambda g: g*_soft(v).sigmoid()))
+
+@softplus.wrong("The rule forgets what has come so far. Multiply the slope by `g`.")
+def _(v): return Var(_soft(v), (v, lambda g: v.data.sigmoid()))
+
+@softplus.wrong("The gradient goes through unchanged. Multiply it by the slope on its way.")
+def _(v): return Var(_soft(v), (v, lambda g: g))
+
+@softplus.wrong("That is the slope of a ReLU, 0 or 1. Here the corner is round.")
+def _(v): return Var(_soft(v), (v, lambda g: g*(v.data > 0)))
+
+softplus.wrong(answer=lambda v: Var(_soft(v)))
+softplus.wrong(answer=lambda v: _soft(v));
+
+# %% ../../nbs/checks/autograd.ipynb #7a51b603
+softplus.also(
+    lambda v: Var(torch.logaddexp(v.data, torch.zeros(())), (v, lambda g: g/(1 + (-v.data).exp()))),
+    lambda v: Var(torch.nn.functional.softplus(v.data), (v, lambda g: g*(v.data.exp()/(1 + v.data.exp())))),
+    lambda v: Var(_soft(v), (v, lambda g: g*(1 - (-_soft(v)).exp()))))
+
+@softplus.also
+def _(v):
+    x = v.data.clone().requires_grad_()
+    out = torch.nn.functional.softplus(x)
+    return Var(out.detach(), (v, lambda g: torch.autograd.grad(out, x, g, retain_graph=True)[0]))

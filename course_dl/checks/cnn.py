@@ -241,3 +241,47 @@ exercises.all["recall"].also(
         F.one_hot(truth, n).double()),
     lambda truth, answers, n: 1 - truth[truth != answers].bincount(minlength=n)/truth.bincount(minlength=n))
 exercises.all["fit_best"].also(_by_state);
+
+# %% ../../nbs/checks/cnn.ipynb #7a51b901
+def _differ(o):
+    counts = [torch.bincount(o[kind], minlength=3) for kind in ("truth", "answers")]
+    return (_right(*o.values()).bool() & (counts[0] != counts[1])).any()
+
+@exercises.variant("recall", inputs=_labels.filter(_differ),
+    hints=["For class i, look only at the images with `answers == i`.",
+           "`torch.bincount(..., minlength=n_classes)` counts; `clamp(min=1)` keeps a count of 0 from dividing."])
+def precision(truth, answers, n_classes):
+    """How many of them were shirts?
+
+    From true classes and answers, two vectors of class numbers, compute the precision of each class: of the images
+    that were called so, the share that is. It is 0 for a class that no answer names. Return a tensor of shape
+    (n_classes,)."""
+    right = torch.bincount(truth[truth == answers], minlength=n_classes)
+    return right/torch.bincount(answers, minlength=n_classes).clamp(min=1)
+
+# %% ../../nbs/checks/cnn.ipynb #7a51b902
+@precision.wrong("That is the recall: of the images of a class, the share that was found. Divide by how many were "
+                 "*called* so.")
+def _(truth, answers, n): return _right(truth, answers, n)/torch.bincount(truth, minlength=n)
+
+@precision.wrong("A class that no answer names has no share, and 0 divided by 0 is not a number. Make it 0.")
+def _(truth, answers, n): return _right(truth, answers, n)/torch.bincount(answers, minlength=n)
+
+@precision.wrong("That is the accuracy over all classes, one number. Each class needs its own.")
+def _(truth, answers, n): return (truth == answers).float().mean()
+
+@precision.wrong("You divide by the number of all images. Divide by how many were called so.")
+def _(truth, answers, n): return _right(truth, answers, n)/len(truth)
+
+precision.wrong("You count the right answers, but a share is wanted. Divide by how many images were called so.", _right)
+
+@precision.wrong("That is the share that was called so by mistake. Count the right answers.")
+def _(truth, answers, n): return 1 - _right(truth, answers, n)/torch.bincount(answers, minlength=n).clamp(min=1)
+
+# %% ../../nbs/checks/cnn.ipynb #7a51b903
+precision.also(
+    lambda truth, answers, n: torch.stack([(truth[answers == i] == i).float().mean().nan_to_num() for i in range(n)]),
+    lambda truth, answers, n: torch.nan_to_num(_right(truth, answers, n)/torch.bincount(answers, minlength=n)),
+    lambda truth, answers, n: (table := F.one_hot(truth, n).T @ F.one_hot(answers, n)).diag()/table.sum(0).clamp(min=1),
+    lambda truth, answers, n: torch.tensor([sum(a == b == i for a, b in zip(truth.tolist(), answers.tolist()))
+                                            / max(1, answers.tolist().count(i)) for i in range(n)]));

@@ -197,3 +197,70 @@ def _by_recursion(layers): return (_by_recursion(layers[1:])-1)*layers[0][1] + l
 exercises.all["kernel"].also(torch.outer(torch.ones(3), torch.tensor([-1., 0, 1])))
 exercises.all["padded_conv"].also(_by_shifts)
 exercises.all["field"].also(_by_recursion);
+
+# %% ../../nbs/checks/convolution.ipynb #7a51b801
+@exercises.variant("field",
+    inputs=dict(layers=_telling | st.lists(_layer, min_size=1, max_size=4), i=st.integers(0, 3)),
+    hints=["Keep two numbers: how many pixels one output sees, and how many lie between two neighbors of the map.",
+           "A kernel of `size` adds `size - 1` neighbors, each `step` pixels away; then `step` grows by the stride. "
+           "Output `i` begins at `i*step`."])
+def seen(layers, i):
+    """From where to where?
+
+    `layers` lists pairs of a size and a stride, for convolutions and poolings alike, all without a rim of zeros.
+    Along a row, which pixels of the image does output `i` of the last layer depend on? Return the numbers of the
+    first and of the last one, all counted from 0. Output 1 of the four layers of the lesson,
+    `[(5, 1), (2, 2), (5, 1), (2, 2)]`, sees the pixels from 4 to 19."""
+    field, step = 1, 1
+    for size, stride in layers:
+        field += (size - 1)*step
+        step *= stride
+    return i*step, i*step + field - 1
+
+# %% ../../nbs/checks/convolution.ipynb #7a51b802
+def _jump(layers):
+    step = 1
+    for _, stride in layers: step *= stride
+    return step
+
+@seen.wrong("That is how many pixels it sees. Which is the first, and which is the last?")
+def _(layers, i): return _field(layers)
+
+@seen.wrong("Your last pixel is one too far: of n pixels that begin at p, the last is p + n − 1.")
+def _(layers, i): return i*_jump(layers), i*_jump(layers) + _field(layers)
+
+@seen.wrong("You count the outputs as if they lay one pixel apart. Behind strides they lie further apart.")
+def _(layers, i): return i, i + _field(layers) - 1
+
+@seen.wrong("You place the fields side by side. They overlap: neighbors lie only as far apart as the strides say.")
+def _(layers, i): return i*_field(layers), (i + 1)*_field(layers) - 1
+
+@seen.wrong("You count the outputs from 1. The first is number 0.")
+def _(layers, i): return (i - 1)*_jump(layers), (i - 1)*_jump(layers) + _field(layers) - 1
+
+@seen.wrong("A stride makes the steps of the *later* layers longer. Let the field grow first, then the step.")
+def _(layers, i): return i*_jump(layers), i*_jump(layers) + _field(layers, before=True) - 1
+
+# %% ../../nbs/checks/convolution.ipynb #7a51b803
+@seen.also
+def _(layers, i):
+    first = last = i
+    for size, stride in reversed(layers): first, last = first*stride, last*stride + size - 1
+    return first, last
+
+@seen.also
+def _(layers, i):
+    "Each output as the set of pixels that it depends on."
+    maps = [{pixel} for pixel in range(2000)]
+    for size, stride in layers:
+        maps = [set().union(*maps[j:j+size]) for j in range(0, len(maps) - size + 1, stride)]
+    return [min(maps[i]), max(maps[i])]
+
+@seen.also
+def _(layers, i): return i*_jump(layers), i*_jump(layers) + _field(layers) - 1
+
+@seen.also
+def _(layers, i):
+    steps = np.cumprod([1, *[stride for _, stride in layers]])
+    wide = sum((size - 1)*step for (size, _), step in zip(layers, steps))
+    return torch.tensor([0, wide]) + i*int(steps[-1])

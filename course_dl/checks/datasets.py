@@ -365,3 +365,44 @@ exercises.all["fair_weights"].also(
     lambda y: (lambda hot: (hot/hot.sum(0).clamp(min=1)).sum(1))(torch.nn.functional.one_hot(y)))
 
 exercises.all["buffered"].also(_refilled);
+
+# %% ../../nbs/checks/datasets.ipynb #7a51b401
+_errors = st.lists(st.sampled_from([1., -1., 2., -0.5, 3.]), min_size=1, max_size=4).map(torch.tensor)
+
+@exercises.variant("honest_accuracy",
+    inputs=dict(batches=st.lists(_errors, min_size=1, max_size=4).filter(lambda o: torch.cat(o).min() < 0)),
+    hints=["Which mean is taken first, and over what? The root comes last.",
+           "`sum((o**2).sum() for o in batches)`, divided by how many samples there are, and then the root."])
+def honest_error(batches):
+    """An honest error
+
+    `batches` is a list of tensors, one for each batch, with the error of each sample: by how much its prediction is
+    too high. Return the root of the mean squared error over all samples."""
+    return (sum((o**2).sum() for o in batches)/sum(len(o) for o in batches)).sqrt()
+
+# %% ../../nbs/checks/datasets.ipynb #7a51b402
+@honest_error.wrong("That is the mean error, where errors above and below cancel. Take the root of the mean square.")
+def _(batches): return torch.cat(batches).mean()
+
+@honest_error.wrong("That is the mean of the batches' own roots. The root of a mean is not the mean of roots: it comes "
+                    "last.")
+def _(batches): return torch.stack([(o**2).mean().sqrt() for o in batches]).mean()
+
+@honest_error.wrong("A short batch counts as much as a long one in yours. Add up squares and samples, and divide once.")
+def _(batches): return torch.stack([(o**2).mean() for o in batches]).mean().sqrt()
+
+@honest_error.wrong("That is the mean square. Take its root, so that it has the unit of the errors.")
+def _(batches): return (torch.cat(batches)**2).mean()
+
+@honest_error.wrong("That is the mean absolute error. Square the errors.")
+def _(batches): return torch.cat(batches).abs().mean()
+
+@honest_error.wrong("You divide by the number of batches. Divide by the number of samples.")
+def _(batches): return (sum((o**2).sum() for o in batches)/len(batches)).sqrt()
+
+# %% ../../nbs/checks/datasets.ipynb #7a51b403
+honest_error.also(
+    lambda batches: torch.cat(batches).square().mean().sqrt(),
+    lambda batches: torch.cat(batches).norm()/sum(map(len, batches))**0.5,
+    lambda batches: math.sqrt(sum(e*e for o in batches for e in o.tolist())/sum(map(len, batches))),
+    lambda batches: float(np.average([(o**2).mean() for o in batches], weights=[len(o) for o in batches])**0.5));

@@ -176,3 +176,54 @@ def _by_numpy(batches, momentum=0.1):
 exercises.all["running"].also(_by_numpy)
 exercises.all["smooth_targets"].also(lambda targets, n_classes, smoothing: torch.full(
     (len(targets), n_classes), smoothing/n_classes).scatter(1, targets[:, None], 1 - smoothing + smoothing/n_classes));
+
+# %% ../../nbs/checks/deeper.ipynb #7a51ba01
+_same_n = st.shared(st.integers(1, 4))
+_classes = _same_n.flatmap(lambda n: st.lists(st.integers(0, 2), min_size=n, max_size=n)).map(torch.tensor)
+
+@exercises.variant("smooth_targets", inputs=dict(first=_classes, second=_classes,
+                                                 share=st.sampled_from([0.9, 0.75, 0.6]), n_classes=st.integers(3, 4)),
+    hints=["`F.one_hot(first, n_classes)` has a 1 for the class of the first image and 0 elsewhere.",
+           "Scale the one by `share`, the other by `1 - share`, and add."])
+def mixed_targets(first, second, share, n_classes):
+    """Two images in one
+
+    *Mixup* trains on blends: `share` of one image, the rest of another. From their class numbers `first` and `second`,
+    two vectors, return the targets of the blends, of shape (n, n_classes): `share` for the class of the first image,
+    `1 - share` for that of the second, and 1 where both are the same."""
+    return share*F.one_hot(first, n_classes) + (1 - share)*F.one_hot(second, n_classes)
+
+# %% ../../nbs/checks/deeper.ipynb #7a51ba02
+def _hot(o, n): return F.one_hot(o, n).float()
+
+@mixed_targets.wrong("You spread the rest over all classes. It belongs to the class of the second image.")
+def _(first, second, share, n): return share*_hot(first, n) + (1 - share)/n
+
+@mixed_targets.wrong("The shares are swapped: `share` is that of the first image.")
+def _(first, second, share, n): return (1 - share)*_hot(first, n) + share*_hot(second, n)
+
+@mixed_targets.wrong("Each image gets its whole certainty. Scale by the shares; a row must add up to 1.")
+def _(first, second, share, n): return _hot(first, n) + _hot(second, n)
+
+@mixed_targets.wrong("Where both are the same class, the shares add up to 1. In yours the second one overwrites the "
+                     "first.")
+def _(first, second, share, n):
+    return (share*_hot(first, n)).scatter(1, second[:, None], 1 - share)
+
+@mixed_targets.wrong("The second image is missing: its class gets the rest.")
+def _(first, second, share, n): return share*_hot(first, n)
+
+# %% ../../nbs/checks/deeper.ipynb #7a51ba03
+@mixed_targets.also
+def _(first, second, share, n):
+    out = torch.zeros(len(first), n)
+    for row, i, j in zip(out, first, second):
+        row[i] += share
+        row[j] += 1 - share
+    return out
+
+mixed_targets.also(
+    lambda first, second, share, n: torch.lerp(_hot(second, n), _hot(first, n), share),
+    lambda first, second, share, n: torch.eye(n)[first]*share + torch.eye(n)[second]*(1 - share),
+    lambda first, second, share, n: torch.zeros(len(first), n).scatter_add(
+        1, torch.stack([first, second], 1), torch.tensor([[share, 1 - share]]).expand(len(first), 2)));

@@ -282,3 +282,60 @@ exercises.all["batches"].also(_dealt)
 exercises.all["part_loss"].also(lambda logits, targets, batch, workers: torch.nn.BCEWithLogitsLoss(reduction="sum")(
     logits, targets).mul(workers).div(batch))
 exercises.all["ring"].also(lambda rank, t, n: (t-rank) % n) # the pieces go round in the other order
+
+# %% ../../nbs/checks/distributed.ipynb #7a51bb01
+def _stretch(bs, world_size, rank, rounds, more):
+    return dict(n=rounds*bs*world_size + more % (bs*world_size), bs=bs, rank=rank % world_size, world_size=world_size)
+
+@exercises.variant("batches", inputs=st.builds(
+    _stretch, bs=st.integers(1, 3), world_size=st.integers(2, 3), rank=st.integers(0, 2), rounds=st.integers(2, 3),
+    more=st.integers(0, 8)),
+    hints=["How many full batches does each process get, if all get as many?",
+           "The stretch of process `rank` begins at `rank` times that number times `bs`."])
+def stretch(n, bs, rank, world_size):
+    """In one stretch
+
+    n samples lie on a disk one after the other, and reading in one stretch is fast. So each process trains on a
+    stretch of its own: process 0 on the first, and so on, without gaps. Which batches of `bs` does process `rank` of
+    `world_size` train on, in order? Return lists of sample numbers. All get as many batches, as many as there can be,
+    and all are full; what remains lies at the end, and is dropped."""
+    count = n//(bs*world_size)
+    return torch.arange(world_size*count*bs).view(world_size, count, bs)[rank].tolist()
+
+# %% ../../nbs/checks/distributed.ipynb #7a51bb02
+@stretch.wrong("The processes take turns in yours. Each should go through a stretch of its own.")
+def _(n, bs, rank, world_size): return _batches(n, bs, rank, world_size)
+
+@stretch.wrong("Your stretches are cut before the batches are: samples get lost inside. Count full batches first.")
+def _(n, bs, rank, world_size):
+    start, count = rank*(n//world_size), n//(bs*world_size)
+    return [list(range(start + k*bs, start + (k + 1)*bs)) for k in range(count)]
+
+@stretch.wrong("Every process gets the first stretch. Begin at `rank` times its length.")
+def _(n, bs, rank, world_size): return stretch.reference(n, bs, 0, world_size)
+
+@stretch.wrong("Every process gets all batches, so all do the same work.")
+def _(n, bs, rank, world_size): return [list(range(i, i+bs)) for i in range(0, n-bs+1, bs)]
+
+@stretch.wrong("That is one long list. Cut it into batches of `bs`.")
+def _(n, bs, rank, world_size): return sum(stretch.reference(n, bs, rank, world_size), [])
+
+# %% ../../nbs/checks/distributed.ipynb #7a51bb03
+@stretch.also
+def _(n, bs, rank, world_size):
+    count = n//(bs*world_size)
+    return [[(rank*count + k)*bs + i for i in range(bs)] for k in range(count)]
+
+@stretch.also
+def _(n, bs, rank, world_size):
+    count = n//bs//world_size
+    return torch.arange(n).split(bs)[rank*count:(rank + 1)*count]
+
+@stretch.also
+def _(n, bs, rank, world_size):
+    count = n//(bs*world_size)
+    return np.arange(rank*count*bs, (rank + 1)*count*bs).reshape(-1, bs).tolist()
+
+@stretch.also
+def _(n, bs, rank, world_size):
+    return np.split(np.arange(n//(bs*world_size)*bs*world_size).reshape(-1, bs), world_size)[rank]

@@ -102,8 +102,7 @@ class _NoGrad:
 # %% ../../nbs/checks/learner.ipynb #cd499ae2
 class _Spy:
     def before_fit(self, learn): self.rates = []
-    def after_loss(self, learn):
-        if learn.training: self.rates.append([group["lr"] for group in learn.opt.param_groups])
+    def before_step(self, learn): self.rates.append([group["lr"] for group in learn.opt.param_groups])
 
 def _triangle(answer, lr_max, epochs):
     spy = _Spy()
@@ -111,7 +110,7 @@ def _triangle(answer, lr_max, epochs):
     first, second = torch.tensor(spy.rates).T
     return {"The rates of the first group": first, "The rates of the second group": second}
 
-def _schedule(rate, event="before_batch", groups=slice(None)):
+def _schedule(rate, event="before_step", groups=slice(None)):
     "A callback class that sets `rate(pos, learn)`."
     def set_rates(self, learn):
         pos = learn.step/(learn.epochs*len(learn.train_dl))
@@ -128,7 +127,7 @@ ex = exercises.add("triangle", reference=_schedule(_up_down),
            "`1 - abs(2*pos - 1)` is 0, then 1 in the middle, then 0 again."])
 
 # %% ../../nbs/checks/learner.ipynb #2c3fb254
-ex.wrong("At the first step nobody has set the rate: it is still the optimizer's own. Set it in `before_batch`.",
+ex.wrong("At the first step nobody has set the rate: it is still the optimizer's own. Set it in `before_step`.",
          _schedule(_up_down, "after_batch"))
 ex.wrong("Your triangle begins anew in every epoch. Divide `learn.step` by the number of all steps, "
          "`learn.epochs*len(learn.train_dl)`.",

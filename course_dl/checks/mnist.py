@@ -317,3 +317,44 @@ exercises.all["penalty"].also(
     lambda params, wd: wd/2*sum(torch.nn.functional.mse_loss(p, 0*p.detach(), reduction="sum") for p in params),
     lambda params, wd: wd/2*torch.stack([p.pow(2).sum() for p in params]).sum(),
     lambda params, wd: torch.cat([p.flatten() for p in params]).double().square().mul(wd/2).sum());
+
+# %% ../../nbs/checks/mnist.ipynb #7a51b701
+@exercises.variant("top2", inputs=_scored.filter(lambda o: (o["logits"].argmax(1) != o["y"]).any()),
+    hints=["The place is 1 plus the number of digits with a larger logit.",
+           "`logits.gather(1, y[:, None])` is the logit of the right digit, in the shape to be compared with its row."])
+def mean_place(logits, y):
+    """On which place?
+
+    Put the digits of each image in order, from the largest of its `logits`, shape (n, classes), to the smallest. On
+    which place stands the right digit `y`? The first place is 1. Return the mean place over all images."""
+    return ((logits > logits.gather(1, y[:, None])).sum(1) + 1).float().mean()
+
+# %% ../../nbs/checks/mnist.ipynb #7a51b702
+def _place(logits, y): return (logits > logits.gather(1, y[:, None])).sum(1)
+
+@mean_place.wrong("That is the share of images whose digit is among the first two. The place itself is wanted.")
+def _(logits, y): return (logits.topk(2).indices == y[:, None]).any(1).float().mean()
+
+@mean_place.wrong("You count from 0. The first place is 1.")
+def _(logits, y): return _place(logits, y).float().mean()
+
+@mean_place.wrong("You begin with the smallest logit. The largest has the first place.")
+def _(logits, y): return (4 - _place(logits, y)).float().mean()
+
+@mean_place.wrong("That is the sum of the places. Take the mean.")
+def _(logits, y): return (_place(logits, y) + 1).sum()
+
+@mean_place.wrong("These are the places, one for each image. Take their mean.")
+def _(logits, y): return _place(logits, y) + 1
+
+@mean_place.wrong("`argsort` says which digit has each place. You look up which digit stands on place `y`; the place "
+                  "where `y` stands is asked for.")
+def _(logits, y): return (logits.argsort(1, descending=True).gather(1, y[:, None]) + 1).float().mean()
+
+# %% ../../nbs/checks/mnist.ipynb #7a51b703
+mean_place.also(
+    lambda logits, y: (logits.argsort(1, descending=True) == y[:, None]).float().argmax(1).add(1).float().mean(),
+    lambda logits, y: ((-logits).argsort(1).argsort(1).gather(1, y[:, None]) + 1).double().mean().item(),
+    lambda logits, y: sum(sorted(row, reverse=True).index(row[i]) + 1
+                          for row, i in zip(logits.tolist(), y.tolist()))/len(y),
+    lambda logits, y: np.mean([1 + (row > row[i]).sum() for row, i in zip(logits.numpy(), y.numpy())]));

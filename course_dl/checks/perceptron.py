@@ -343,3 +343,63 @@ exercises.all["rosenblatt"].also(
     lambda w, b, p, c: [o + (c - float(torch.einsum("i,i", w, p) + b > 0))*q for o, q in ((w, p), (b, 1))])
 exercises.all["deep_net"].also(lambda sizes: nn.Sequential(nn.Linear(*sizes[:2]), *(
     nn.Sequential(nn.ReLU(), nn.Linear(*pair)) for pair in zip(sizes[1:], sizes[2:]))));
+
+# %% ../../nbs/checks/perceptron.ipynb #7a51b501
+_rates = st.sampled_from([0.5, 0.25, 0.1])
+
+@exercises.variant("rosenblatt",
+    inputs=dict(w=tensors(_axes), b=st.integers(-2, 2).map(float), p=tensors(_axes), c=st.integers(0, 1), lr=_rates),
+    hints=["The error is a number with a fraction: `c` minus what stands before any threshold.",
+           "`error = c - (w @ p + b)`; the weights move by `lr*error*p`. And the bias?"])
+def adaline(w, b, p, c, lr):
+    """Adaline
+
+    A rule of 1960 learns from right answers too. Its error is `c` minus `w @ p + b` itself, without a threshold. The
+    point times the error times the rate `lr` is added to the weights, the error times the rate to the bias. Return
+    the new `w` and `b` after the point `p` of class `c`. Leave the caller's `w` as it is."""
+    error = c - (w @ p + b)
+    return w + lr*error*p, b + lr*error
+
+# %% ../../nbs/checks/perceptron.ipynb #7a51b502
+def _adaline(w, b, p, c, lr, says=lambda w, b, p: w @ p + b): return _rule(w, b, p, c, lr, says)
+
+@adaline.wrong("That is Rosenblatt's rule, with a threshold. Take the difference from `w @ p + b` itself.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, lr, lambda w, b, p: float(w @ p + b > 0))
+
+@adaline.wrong("You move away from the right answer. The error is `c` minus what the rule says, not the reverse.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, -lr)
+
+@adaline.wrong("The bias stays where it is. It moves by the error times the rate.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, lr)[0], b
+
+@adaline.wrong("The bias belongs to what the rule says: `w @ p + b`.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, lr, lambda w, b, p: w @ p)
+
+@adaline.wrong("You take the whole error. Multiply it by the rate.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, 1)
+
+@adaline.wrong("You step by the slope of the squared error, which is twice as long. The rule has no factor 2.")
+def _(w, b, p, c, lr): return _adaline(w, b, p, c, 2*lr)
+
+@adaline.wrong("You change `w` in place, and the caller's weights with it. Make a new tensor with `w + ...`.")
+def _(w, b, p, c, lr):
+    error = c - (w @ p + b)
+    w += lr*error*p
+    return w, b + lr*error
+
+# %% ../../nbs/checks/perceptron.ipynb #7a51b503
+@adaline.also
+def _(w, b, p, c, lr):
+    leaves = w.clone().requires_grad_(), torch.tensor(b, requires_grad=True)
+    slopes = torch.autograd.grad((c - leaves[0] @ p - leaves[1])**2/2, leaves)
+    return [o.detach() - lr*slope for o, slope in zip(leaves, slopes)]
+
+@adaline.also
+def _(w, b, p, c, lr):
+    both, point = np.append(w.numpy(), b), np.append(p.numpy(), 1)
+    both = both + lr*(c - both @ point)*point
+    return [torch.from_numpy(both[:-1]).float(), both[-1]]
+
+adaline.also(
+    lambda w, b, p, c, lr: [o + lr*(c - float(torch.einsum("i,i", w, p)) - b)*q for o, q in ((w, p), (b, 1))],
+    lambda w, b, p, c, lr: (torch.lerp(w, w + (c - w.dot(p) - b)*p, lr), b + lr*(c - sum(w*p) - b)));

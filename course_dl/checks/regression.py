@@ -316,3 +316,43 @@ exercises.all["best_rate"].also(
     lambda x: len(x)/torch.linalg.svdvals(torch.cat([x, torch.ones_like(x)], 1)).square().sum())
 exercises.all["foretell"].also(_recursive)
 exercises.all["fresh_noise"].also(_noisy(lambda y, std: torch.distributions.Normal(0., std).sample(y.shape)));
+
+# %% ../../nbs/checks/regression.ipynb #7a51b301
+@exercises.variant("levels", probe=_as_row,
+    inputs=dict(surface=tensors(st.sampled_from([2, 3]), 3, low=0.5, high=8.).filter(lambda o: o.max() > o.min()),
+                n=st.integers(3, 6)),
+    hints=["What is evenly spaced, the heights or their roots? `np.linspace` takes its ends.",
+           "The ends are the roots of the lowest and of the highest height. Afterwards, square."])
+def root_levels(surface, n):
+    """Contours at even distances
+
+    Return n contour levels for a surface of positive heights: from its lowest height to its highest, both included,
+    evenly spaced in the square root of the height. Around the bottom of a round bowl, such contours are rings at even
+    distances. A tensor, an array or a list will do."""
+    return np.linspace(surface.min().item()**0.5, surface.max().item()**0.5, n)**2
+
+# %% ../../nbs/checks/regression.ipynb #7a51b302
+@root_levels.wrong("These are evenly spaced in the exponent. Space them evenly in the square root.")
+def _(surface, n): return np.geomspace(*_ends(surface), n)
+
+@root_levels.wrong("These are evenly spaced in height. Space them evenly in the square root.")
+def _(surface, n): return np.linspace(*_ends(surface), n)
+
+@root_levels.wrong("These are the roots of the levels. Square them.")
+def _(surface, n): return np.linspace(*np.sqrt(_ends(surface)), n)
+
+@root_levels.wrong("The squares are evenly spaced in yours. Take roots first, and squares afterwards.")
+def _(surface, n): return np.linspace(*np.square(_ends(surface)), n)**0.5
+
+@root_levels.wrong("The highest height is missing: both ends belong to the n levels.")
+def _(surface, n): return np.linspace(*np.sqrt(_ends(surface)), n, endpoint=False)**2
+
+@root_levels.wrong("That is one level too many: n levels include both ends, with n − 1 gaps between them.")
+def _(surface, n): return np.linspace(*np.sqrt(_ends(surface)), n+1)**2
+
+# %% ../../nbs/checks/regression.ipynb #7a51b303
+root_levels.also(
+    lambda surface, n: torch.linspace(*surface.sqrt().aminmax(), n).square(),
+    lambda surface, n: [((1 - i/(n-1))*surface.min()**0.5 + i/(n-1)*surface.max()**0.5).item()**2 for i in range(n)],
+    lambda surface, n: np.square(np.interp(np.arange(n), [0, n-1], np.sqrt(_ends(surface)))),
+    lambda surface, n: torch.lerp(*surface.sqrt().aminmax(), torch.arange(n)/(n-1)).pow(2));

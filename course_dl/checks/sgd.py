@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
+from ..core import say
 from ..exercises import Exercises, Wrong, curves, drawn, need_labels, tensors
 from ..sgd import numerical_grad, quadratic
 
@@ -23,11 +24,12 @@ def _values_and_slopes(model, t, params):
     values = model(t, params)
     if values is None: return values
     if not isinstance(values, Tensor):
-        raise Wrong(f"Return a tensor with a value for each time, not a {type(values).__name__}.")
+        raise Wrong("Return a tensor with a value for each time, not a {}.", type(values).__name__)
     if not values.requires_grad:
         raise Wrong("Autograd cannot follow from the parameters to the values: no `.item()`, `.tolist()`, "
                     "`.detach()` or NumPy on the way, please.")
-    return dict(Values=values.detach(), **{"Slopes along a, b, c and d": torch.autograd.grad(values.sum(), params)[0]})
+    return {say("Values"): values.detach(),
+            say("Slopes along a, b, c and d"): torch.autograd.grad(values.sum(), params)[0]}
 
 # %% ../../nbs/checks/sgd.ipynb #de1de8cc
 def _cubic(t, params):
@@ -73,7 +75,7 @@ def _descends(descend, x):
     answer = descend(_hills, x, 0.25, 3)
     if answer is None: return answer
     if not isinstance(answer, Tensor):
-        raise Wrong(f"Return the place where the walk ends, a tensor, not a {type(answer).__name__}.")
+        raise Wrong("Return the place where the walk ends, a tensor, not a {}.", type(answer).__name__)
     if not torch.equal(x.detach(), start):
         raise Wrong("The caller's `x` has moved. Walk on a copy, `x.detach().clone()`.")
     return answer.detach()
@@ -147,7 +149,7 @@ def _rates(ax):
     for x, y in lines:
         if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.215:
             raise Wrong("Along x there must be learning rates from 0.001, which is too small, to 0.3, which is too "
-                        f"large; yours go from {x.min():g} to {x.max():g}.")
+                        "large; yours go from {:g} to {:g}.", x.min(), x.max())
         if not y.isfinite().all() or (y <= 0).any():
             raise Wrong("Along y there must be losses, above 0 and finite. Leave out what is not.")
         y = y[x.argsort()]
@@ -196,3 +198,44 @@ def _by_func(f, x, lr, steps):
 
 exercises.all["cubic"].also(lambda t, p: ((p[0]*t + p[1])*t + p[2])*t + p[3])
 exercises.all["descent"].also(_by_func);
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b101
+@exercises.variant("cubic", probe=_values_and_slopes,
+    inputs=dict(t=st.one_of(tensors(3), tensors(2, 2)), params=tensors(4)),
+    hints=["Four parameters: `a, b, c, d = params`.", "`torch.sin` takes a tensor; `math.sin` would end the gradient."])
+def wave(t, params):
+    r"""A wave
+
+    Instead of a parabola, write a wave with four parameters, $a\sin(bt+c)+d$. The values must stay tensors, so that
+    autograd can find their slopes."""
+    a, b, c, d = params
+    return a*torch.sin(b*t + c) + d
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b102
+@wave.wrong("That is the cubic. A wave is wanted, with `torch.sin`.")
+def _(t, p): return _cubic(t, p)
+
+@wave.wrong("`c` is multiplied by `b` in yours. It is added after the product of `b` and the time.")
+def _(t, p): return p[0]*torch.sin(p[1]*(t + p[2])) + p[3]
+
+@wave.wrong("Your wave swings around 0. The fourth parameter lifts it.")
+def _(t, p): return p[0]*torch.sin(p[1]*t + p[2])
+
+@wave.wrong("The height of the wave is missing: multiply the sine by `a`.")
+def _(t, p): return torch.sin(p[1]*t + p[2]) + p[3]
+
+@wave.wrong("You take the parameters from the last to the first. `a` comes first.")
+def _(t, p): return wave.reference(t, p.flip(0))
+
+@wave.wrong("That is a cosine, a quarter of a wave ahead.")
+def _(t, p): return p[0]*torch.cos(p[1]*t + p[2]) + p[3]
+
+@wave.wrong()
+def _(t, p): return wave.reference(t, p.tolist())
+
+# %% ../../nbs/checks/sgd.ipynb #7a51b103
+wave.also(
+    lambda t, p: p[0]*torch.cos(p[1]*t + p[2] - np.pi/2) + p[3],
+    lambda t, p: p[0]*((p[1]*t).sin()*p[2].cos() + (p[1]*t).cos()*p[2].sin()) + p[3],
+    lambda t, p: torch.stack([p[0]*torch.sin(p[1]*o + p[2]) + p[3] for o in t.flatten()]).view(t.shape),
+    lambda t, p: torch.addcmul(p[3], p[0], torch.polar(torch.ones_like(t), p[1]*t + p[2]).imag));

@@ -168,12 +168,12 @@ def _how_few(ax):
         raise Wrong("No line has three points or more. Try several numbers of images, from 1 to all of them.")
     x, y = lines[0]
     if x.min() < 1 or x.max() < 100:
-        raise Wrong(f"Along x there must be numbers of images, from 1 to all; yours go from {x.min():g} to "
-                    f"{x.max():g}.")
-    if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
+        raise Wrong("Along x there must be numbers of images, from 1 to all; yours go from {:g} to {:g}.",
+                    x.min(), x.max())
+    if y.max() > 1: raise Wrong("An accuracy lies between 0 and 1; your greatest is {:.3g}.", y.max())
     if y[x.argmax()] < 0.8:
-        raise Wrong(f"With all images the accuracy is above 0.9; yours is {y[x.argmax()]:.3g}. "
-                    "Did you plot the error?")
+        raise Wrong("With all images the accuracy is above 0.9; yours is {:.3g}. Did you plot the error?",
+                    y[x.argmax()])
     need_labels(ax)
     return True
 
@@ -228,3 +228,44 @@ exercises.all["byte_distance"].also(
 exercises.all["nearest"].also(
     lambda x, ideals: torch.vmap(lambda image: l2_distance(image, ideals).argmin())(x),
     lambda x, ideals: l2_distance(x, ideals[:, None]).argmin(0));
+
+# %% ../../nbs/checks/similarity.ipynb #7a51b001
+@exercises.variant("median_image", inputs=dict(images=tensors(st.sampled_from([4, 6]), 2, 3, low=0, high=1)),
+    hints=["`images.sort(0)` puts the values of each pixel in order, over the images.",
+           "It returns two things. Leave out the first and the last of its `.values`; `mean(0)` of the others."])
+def trimmed_image(images):
+    """The trimmed digit
+
+    The ideal digit was `images.mean(0)`. Before you take the mean, leave out the smallest and the largest value
+    of each pixel over the images, one of each."""
+    return images.sort(0).values[1:-1].mean(0)
+
+# %% ../../nbs/checks/similarity.ipynb #7a51b002
+@trimmed_image.wrong("That is the median, which leaves out all values but one. Leave out two of each pixel.")
+def _(images): return images.median(0).values
+
+@trimmed_image.wrong("That is the mean of all values. Leave out two of each pixel first.")
+def _(images): return images.mean(0)
+
+@trimmed_image.wrong("You leave out two images, the first and the last. Another image may be extreme at each pixel.")
+def _(images): return images[1:-1].mean(0)
+
+@trimmed_image.wrong("You divide by the number of all images. How many values of a pixel are left?")
+def _(images): return (images.sum(0) - images.amin(0) - images.amax(0))/len(images)
+
+@trimmed_image.wrong("The smallest value is left out, the largest is still there.")
+def _(images): return images.sort(0).values[1:].mean(0)
+
+@trimmed_image.wrong("That is one number for all pixels. Take the mean over the images only, which is axis 0.")
+def _(images): return images.sort(0).values[1:-1].mean()
+
+@trimmed_image.wrong("`sort` returns the values and where they were. Keep its `.values`.")
+def _(images): return images.sort(0)[1:-1].mean(0)
+
+# %% ../../nbs/checks/similarity.ipynb #7a51b003
+trimmed_image.also(
+    lambda images: (images.sum(0) - images.amin(0) - images.amax(0))/(len(images)-2),
+    lambda images: torch.from_numpy(np.sort(images.numpy(), axis=0)[1:-1].mean(0)),
+    lambda images: images.topk(len(images)-1, 0).values[1:].mean(0),
+    lambda images: torch.tensor([[sum(sorted(pixel)[1:-1])/(len(pixel)-2) for pixel in zip(*rows)]
+                                 for rows in zip(*images.tolist())]));

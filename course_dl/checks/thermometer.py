@@ -354,3 +354,51 @@ exercises.all["absolute_slope"].also(
 exercises.all["parabola_step"].also(
     lambda x, y, params, lr: params - lr*torch.func.grad(lambda p: mse(_parabola(x, p), y))(params))
 exercises.all["adam_moves"].also(_moves_lerp);
+
+# %% ../../nbs/checks/thermometer.ipynb #7a51b201
+def _near(*shape):
+    return st.fixed_dictionaries({name: tensors(*shape, low=-1, high=1) for name in ("preds", "y")})
+
+@exercises.variant("absolute_slope",
+    inputs=(_near(3) | _near(2, 3)).filter(lambda o: (o["preds"] != o["y"]).any()),
+    hints=["The slope of log cosh d is sinh d / cosh d. What is that called?",
+           "`torch.tanh`, and the mean brings in another factor."])
+def log_cosh_slope(preds, y):
+    r"""A round corner
+
+    Replace the squared error by $\frac1n\sum_i\log\cosh(p_i-y_i)$: nearly straight far from the target, and round near
+    it. Return its `dloss`, the slope in each prediction, in the shape of `preds`, which may be a table."""
+    return torch.tanh(preds-y)/preds.numel()
+
+# %% ../../nbs/checks/thermometer.ipynb #7a51b202
+@log_cosh_slope.wrong("That is the slope of the absolute error, which jumps at the target. Here it goes through 0 "
+                      "smoothly.")
+def _(preds, y): return (preds-y).sign()/preds.numel()
+
+@log_cosh_slope.wrong("The loss is a mean, so each prediction has only 1/n of the say. Divide by their number.")
+def _(preds, y): return torch.tanh(preds-y)
+
+@log_cosh_slope.wrong("The sign is turned around. Where the prediction is too high, raising it makes the loss larger.")
+def _(preds, y): return torch.tanh(y-preds)/preds.numel()
+
+log_cosh_slope.wrong("That is `dloss`, of the squared error: it pulls harder the farther off it is.", dloss)
+
+@log_cosh_slope.wrong("That is the loss itself. How does it change when one prediction rises a little?")
+def _(preds, y): return (preds-y).cosh().log().mean()
+
+@log_cosh_slope.wrong("`len` counts the rows. Divide by the number of predictions, `preds.numel()`.")
+def _(preds, y): return torch.tanh(preds-y)/len(preds)
+
+@log_cosh_slope.wrong("Take the difference first. The slope of log cosh depends on how far off a prediction is.")
+def _(preds, y): return (preds.tanh()-y.tanh())/preds.numel()
+
+# %% ../../nbs/checks/thermometer.ipynb #7a51b203
+@log_cosh_slope.also
+def _(preds, y):
+    preds = preds.clone().requires_grad_()
+    return torch.autograd.grad((preds-y).cosh().log().mean(), preds)[0]
+
+log_cosh_slope.also(
+    lambda preds, y: torch.from_numpy(np.tanh(preds.numpy()-y.numpy())/preds.numpy().size),
+    lambda preds, y: (2*torch.sigmoid(2*(preds-y)) - 1)/preds.numel(),
+    lambda preds, y: (preds-y).sinh()/(preds-y).cosh()/preds.numel());

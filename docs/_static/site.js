@@ -5,6 +5,6 @@ for (const play of document.querySelectorAll(".film .play")) {
     event.preventDefault();
     const film = await (await fetch(play.href)).blob();
     play.closest(".film").querySelector("img").src = URL.createObjectURL(film);  // a new address starts it anew
-    play.textContent = "↻ Play again";
+    play.textContent = play.dataset.again;
   });
 }
