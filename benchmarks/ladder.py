@@ -29,9 +29,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from course_dl.classifier import threes_and_sevens
-from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start
+from course_dl.cnn import FashionCNN, Flips, evaluate, fit, he_start, three_parts
 from course_dl.core import _write_whole, default_device, made_with, seed_everything
-from course_dl.data import mnist, mnist_sample
+from course_dl.data import fashion_mnist, mnist, mnist_sample
 from course_dl.datasets import TensorLoader
 from course_dl.deeper import Bfloat16, conv_block, residual, small_net
 from course_dl.generalize import Dropout
@@ -89,6 +89,13 @@ def ten_digits(split, seed):
     return (x, y, x_test, y_test) if split == "test" else (x[:n], y[:n], x[n:], y[n:])
 
 
+def clothes(split, seed):
+    "Fashion-MNIST; every twelfth training image is held out."
+    parts = three_parts(fashion_mnist())
+    if split == "valid": return *parts["train"], *parts["valid"]
+    return *map(torch.cat, zip(parts["train"], parts["valid"])), *parts["test"]
+
+
 SGD = "opt = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9, weight_decay=5e-4, nesterov=True)"
 ADAM = "opt = torch.optim.AdamW(model.parameters(), lr=lr)"
 FAST = "model = Bfloat16(net).to(memory_format=torch.channels_last)"
@@ -143,7 +150,25 @@ LADDERS = [Ladder(
             net="net = nn.Sequential(conv_block(1, 8, 4, 2), conv_block(8, 16, 4, 2),\n"
                 "                    conv_block(16, 32, 4, 2), nn.Flatten(), nn.Linear(288, 10))"),
             kept=False, published=True, why="small, not better"),
-    ])]
+    ]), Ladder(
+    "clothes", "Fashion-MNIST, 50,000 weights", clothes, 3, START | dict(
+        net="net = he_start(FashionCNN())", model=FAST, epochs="epochs, lr = 2, .1", opt=SGD), [
+        Rung("the lesson's network", {}, published=True, why="the start"),
+        Rung("six convolutions", dict(
+            net="net = nn.Sequential(conv_block(1, 24, 4, 2), conv_block(24, 32), nn.MaxPool2d(2), residual(32),\n"
+                "                    conv_block(32, 48), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))"),
+            why="helps"),
+        Rung("flips", dict(augment="model = Flips(model)"), kept=False, why="noise after two epochs"),
+        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
+             why="noise"),
+        Rung("sixteen epochs", dict(epochs="epochs, lr = 16, .1"), why="helps"),
+        Rung("flips, for longer", dict(augment="model = Flips(model)"), published=True, why="helps"),
+        Rung("nine views at the end", dict(answer="model = Views(model)"), kept=False, why="noise"),
+    ]), Ladder(
+    "five", "Fashion-MNIST in five epochs", clothes, 3, START | dict(
+        net="net = small_net()", model=FAST, epochs="epochs, lr = 5, .1", opt=SGD), [
+        Rung("the network of Deeper", {}, published=True, why="the start"),
+    ], tests=3)]
 
 
 def programs(
@@ -267,7 +292,7 @@ def main():
     parser.add_argument("--until", default="", metavar="HH:MM", help="begin no run after this time of the day")
     parser.add_argument("--list", action="store_true", help="count what is missing, and measure nothing")
     options = parser.parse_args()
-    if not options.list and not all(load().real for load in (mnist_sample, mnist)):
+    if not options.list and not all(load().real for load in (mnist_sample, mnist, fashion_mnist)):
         parser.error("rungs are measured on real data only; see `course_dl data`")
     if default_device().type != "cpu": parser.error("rungs are measured on a CPU: hide the GPU from PyTorch")
     left = climb(LADDERS, FILE, options.ladders, options.rungs, options.seeds, options.until, options.list)
