@@ -18,7 +18,6 @@ import re
 import shutil
 import sys
 import time
-from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
@@ -178,7 +177,6 @@ def result(
     return Said("Result", text)
 
 # %% ../nbs/00_core.ipynb #19de0002
-@cache
 def catalog(
     language:str, # such as "de"; "en" for none
 ): # as Python's `gettext` reads it
@@ -186,10 +184,10 @@ def catalog(
 
     Raises `ValueError` for a language that the course does not have."""
     folder = package_folder()/"locale"
-    there = sorted(path.parent.parent.name for path in folder.glob("*/LC_MESSAGES/course_dl.mo"))
-    if language not in ["en", *there]:
-        raise ValueError(f"COURSE_DL_LANGUAGE must be one of en, {', '.join(there)}, got {language}")
-    return gettext.translation("course_dl", folder, [language], fallback=language == "en")
+    try: return gettext.translation("course_dl", folder, [language], fallback=language == "en")
+    except FileNotFoundError:
+        there = sorted(path.parent.parent.name for path in folder.glob("*/LC_MESSAGES/course_dl.mo"))
+        raise ValueError(f"COURSE_DL_LANGUAGE must be one of en, {', '.join(there)}, got {language}") from None
 
 def say(
     text:str, # a sentence in English, with `{}` where a value goes

@@ -69,12 +69,12 @@ def read(app, page, source):
 
 
 def keep_anchors(app, doctree):
-    "A heading has the address of the English one; code, and what it printed, is in English."
+    "A heading has the address of the English one; code, and what it printed, is in English. Texts of pictures are not."
     titles = app.env.metadata[app.env.docname]["titles"]
     for section, title in zip(doctree.findall(nodes.section), titles, strict=True): section["ids"][0] = make_id(title)
     for part in doctree.findall(nodes.container):
-        if {"cell_input", "cell_output"} & set(part["classes"]) and not any(part.findall(nodes.image)):
-            part["classes"].append("language-en")
+        told = any(part.findall(nodes.image)) or 'class="film"' in part.astext()
+        if {"cell_input", "cell_output"} & set(part["classes"]) and not told: part["classes"].append("language-en")
 
 
 def to_english(app, env, node, content):
