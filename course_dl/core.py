@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['said_type', 'seed_everything', 'default_device', 'made_with', 'package_folder', 'lessons_folder', 'plot_style',
-           'show_images', 'plot_curves', 'Said', 'result', 'catalog', 'say', 'translate', 'doctor']
+           'show_images', 'plot_curves', 'Said', 'result', 'catalog', 'say', 'doctor']
 
 # %% ../nbs/00_core.ipynb #b578cd17
 import base64
@@ -14,7 +14,6 @@ import math
 import os
 import platform
 import random
-import re
 import shutil
 import sys
 import time
@@ -196,25 +195,6 @@ def say(
     "A sentence in the learner's language."
     text = text and catalog(os.environ.get("COURSE_DL_LANGUAGE") or "en").gettext(text)
     return text.format(*values) if values else text
-
-# %% ../nbs/00_core.ipynb #19de0006
-_of_row, _of_line = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"
-_wordless = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)") # code, formulas, tags, where links lead
-
-def _said(part, say): return say(part) if re.search(r"[^\W\d_]", _wordless.sub("", part)) else part
-
-def translate(
-    text:str, # Markdown, a paragraph to a line
-    say,      # function of a sentence
-)->str:       # the same Markdown in other words
-    "Translate what is written, and nothing else."
-    lines, code = [], False
-    for line in text.split("\n"):
-        code ^= line.lstrip().startswith("```")
-        parts = re.split(_of_row if line.startswith("|") else _of_line, line)
-        parts[::2] = [part if code else _said(part, say) for part in parts[::2]]
-        lines.append("".join(parts))
-    return "\n".join(lines)
 
 # %% ../nbs/00_core.ipynb #9dfe8b7c
 def _needs(

@@ -25,6 +25,8 @@ BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
 NOT_PROSE = r"^(?:[#<]|```.*?```).*?$|\[[^]]*\]\([^)]*\)"
+ROW, LINE = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"  # marks around words
+WORDLESS = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)")  # code, formulas, tags, where links lead
 NAME = re.compile(rf"{NOT_PROSE}|(?<!`)`([\w.]+)(?:\(\))?`(?!`)", re.M | re.S)
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
            for module, names in reversed(module_index["syms"].items()) for name in names}
@@ -47,6 +49,18 @@ def local(text, path, pages=()):
         return found[0] if stays else f"]({BLOB}/{target})"
     text = re.sub(r"\]\(([^)#:]+)\)", link, text.replace(COLAB, posixpath.relpath("nbs/images/colab.svg", folder)))
     return re.sub(r"\[!\[[^]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
+
+
+def translate(text, say):
+    "Markdown, a paragraph to a line, in other words: what is written goes through `say`, and nothing else."
+    lines, code = [], False
+    for line in text.split("\n"):
+        code ^= line.lstrip().startswith("```")
+        parts = re.split(ROW if line.startswith("|") else LINE, line)
+        parts[::2] = [say(part) if not code and re.search(r"[^\W\d_]", WORDLESS.sub("", part)) else part
+                      for part in parts[::2]]
+        lines.append("".join(parts))
+    return "\n".join(lines)
 
 
 def picture(cell, data):

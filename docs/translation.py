@@ -11,7 +11,7 @@ import nbformat
 from docutils import nodes
 from docutils.nodes import make_id
 
-from course_dl.core import catalog, translate
+from course_dl.core import catalog
 from docs import lesson
 from docs.conf import PATHS, SECTIONS, text_of
 
@@ -62,7 +62,7 @@ def read(app, page, source):
             cell.source = ALT.sub(lambda found: found[1] + known.gettext(found[2]), cell.source)
             continue
         titles += filter(None, TITLE.findall(cell.source))
-        text = translate(cell.source, marked.gettext)
+        text = lesson.translate(cell.source, marked.gettext)
         text = re.sub(r'^(#+ )<span lang="en">(.*)</span>$', r"\1\2", text, flags=re.M)  # one in the contents, too
         cell.source = links(app, text, posixpath.dirname(path))
     source[0] = nbformat.writes(nb)

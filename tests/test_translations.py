@@ -10,6 +10,7 @@ from bs4 import BeautifulSoup
 
 from course_dl.checks import sgd
 from course_dl.core import catalog
+from docs.lesson import translate
 from helpers import ROOT, build_site, copy_project, module_name, run_python
 from translations import LANGUAGES, catalog_file, compiled, read_catalog, sentences, updated
 
@@ -27,6 +28,15 @@ def language(request): return request.param
 
 @pytest.fixture(scope="module")
 def found(): return {language: sentences(language) for language in LANGUAGES}
+
+
+def test_markup_around_words_stays():
+    wordless = "```\na = 1\n```\n$$a$$ `b` <br> | ---\n|---|---:|\n</details>"
+    assert translate(wordless, str.upper) == wordless
+    assert translate("## A model\n\n- Its `loss`.\n\n| 3 | seven |", lambda text: f"({text})") == \
+        "## (A model)\n\n- (Its `loss`.)\n\n| 3 | (seven) |"
+    assert translate("> [here](a.ipynb)\n\n<details><summary>more</summary>", lambda text: text.replace("e", "o")) == \
+        "> [horo](a.ipynb)\n\n<details><summary>moro</summary>"
 
 
 def kept(text, digits):

@@ -10,9 +10,10 @@ from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from course_dl.core import _write_whole, translate
+from course_dl.core import _write_whole
 from course_dl.runner import folded, page_name, split_directives
 from docs.conf import PATHS, ROOT, html_context
+from docs.lesson import translate
 
 LANGUAGES = html_context["languages"]
 
