@@ -38,7 +38,7 @@ def windows(
     x:Tensor, # images, shape (n, channels, height, width)
     by:int,   # farthest move, in pixels
 )->Tensor:    # shape (n, channels, 2*by+1, 2*by+1, height, width)
-    "Every image moved by up to `by` pixels down and across; a view, nothing is copied."
+    "Every image moved by up to `by` pixels down and across: overlapping views of the padded images."
     height, width = x.shape[-2:]
     around = F.pad(x, [by]*4, value=x.min().item())  # more background
     return around.unfold(2, height, 1).unfold(3, width, 1)
