@@ -343,7 +343,10 @@ class Exercise:
         inputs,  # by name
         words=False, # must errors say the same too?
     )->str: # how `other` differs from `answer`, or ""
-        (expected, kept, _), (got, left, _) = (_observe(self.probe, o, inputs, self.seconds) for o in (answer, other))
+        begun = time.monotonic()
+        expected, kept, _ = _observe(self.probe, answer, inputs, 10*self.seconds)
+        patience = max(self.seconds, 5*(time.monotonic() - begun)) # this machine may be slow, or busy
+        got, left, _ = _observe(self.probe, other, inputs, patience)
         if text := _difference(expected, got, self.tol, words): return text
         plain = Tensor, list, tuple, int, float, str
         changed = [name for name, old in kept.items() if isinstance(old, plain) and _difference(old, left[name], tol=0)]
@@ -394,7 +397,7 @@ class Exercise:
             inputs = self._simplest(attempt, found)
             lines = self._explain(attempt, inputs)
         if state != "right": lines.append(say("Stuck? `hint.{}()`", self.name))
-        if inputs is not None: print(_observe(self.probe, attempt, inputs, self.seconds)[2][:2000], end="")
+        if inputs is not None: print(_observe(self.probe, attempt, inputs, 10*self.seconds)[2][:2000], end="")
         return Verdict(self.name, state, "\n".join([*_older(attempt), *lines]))
 
     def check(self,
