@@ -120,8 +120,7 @@ LADDERS = [Ladder(
             net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(432, 2))",
             epochs="epochs, lr = 3, 1e-2"), why="the rungs above need it"),
-        Rung("bfloat16, channels_last", dict(
-            model="model = Bfloat16(net).to(memory_format=torch.channels_last)"), kept=False, why="saves no time here"),
+        Rung("bfloat16, channels_last", dict(model=FAST), kept=False, why="saves no time here"),
         Rung("nine views at the end", dict(answer="model = Views(model)"), why="ten digits gain by it"),
         Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True, why="helps"),
         Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False, why="no more than one"),

@@ -59,8 +59,7 @@ def known_exercises(
     lesson:str, # its name, such as "sgd"
 )->dict: # by name, variants too
     "The exercises of a lesson, as its checks know them."
-    known = import_module(f"{checks.__name__}.{lesson}").exercises
-    return known.all | known.variants
+    return import_module(f"{checks.__name__}.{lesson}").exercises.known
 
 def _hints(
     nb, # a lesson

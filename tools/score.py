@@ -13,7 +13,7 @@ import nbformat
 
 from course_dl.exercises import _TimeUp
 from course_dl.runner import page_name
-from course_dl.student import lesson_exercises, solution_code, surroundings, with_variants
+from course_dl.student import known_exercises, lesson_exercises, solution_code, surroundings, with_variants
 from mutants import Mistakes
 from renumber import ROOT, lessons
 
@@ -54,11 +54,11 @@ EQUIVALENT = { # mutants that are right: for each exercise a part of the changed
 def solutions(path)->list:
     "For each exercise of a lesson and each variant whose answer is code: the exercise, its solution, the names around."
     nb, lesson = nbformat.read(path, as_version=4), page_name(path)
-    known = import_module(f"course_dl.checks.{lesson}").exercises
-    varied = with_variants(nb, {variant.instead.name: variant for variant in known.variants.values()}, solved=True)
+    known = known_exercises(lesson)
+    varied = with_variants(nb, {o.instead.name: o for o in known.values() if o.instead}, solved=True)
     sources = {part["name"]: page.cells[part["solution"]].source
                for page in (nb, varied) for part in lesson_exercises(page)}
-    names, known = surroundings(nb, dict(vars(import_module(f"course_dl.{lesson}")))), known.all | known.variants
+    names = surroundings(nb, dict(vars(import_module(f"course_dl.{lesson}"))))
     return [(known[name], solution_code(source), names) for name, source in sources.items()
             if callable(known[name].reference)]
 

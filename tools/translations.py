@@ -2,7 +2,6 @@
 
 A new sentence is added. A changed one keeps its old translation beside it, marked fuzzy, until somebody has looked at
 it. What has no translation, or a fuzzy one, the course says in English."""
-from importlib import import_module
 from io import BytesIO
 
 from babel.messages.catalog import Catalog
@@ -12,6 +11,7 @@ from babel.messages.pofile import read_po, write_po
 
 from course_dl.core import _write_whole
 from course_dl.runner import folded, page_name, split_directives
+from course_dl.student import known_exercises
 from docs.conf import PATHS, ROOT, html_context
 from docs.lesson import translate
 
@@ -45,8 +45,7 @@ def sentences(language):
         if path.endswith(".ipynb") and (page := page_name(ROOT/path)) in LANGUAGES[language]["pages"]:
             add(page, of_notebook(nbformat.read(ROOT/path, as_version=4)))
             if not (ROOT/f"course_dl/checks/{page}.py").exists(): continue
-            exercises = import_module(f"course_dl.checks.{page}").exercises
-            for exercise in (exercises.all | exercises.variants).values():
+            for exercise in known_exercises(page).values():
                 add(f"checks/{page}", [*exercise.hints, *(text for text, _ in exercise.mistakes if text)])
             add(f"checks/{page}", of_code(f"course_dl/checks/{page}.py", say=None, Wrong=None))
     add("exercises", of_code("course_dl/exercises.py", say=None, Wrong=None, _Names=(2,)))
