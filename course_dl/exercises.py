@@ -470,7 +470,6 @@ class Exercises:
         setattr(self.hint, name, partial(self._hint, exercise))
         return exercise
 
-    @property
     def known(self)->dict: # by name
         "The exercises of the lesson, and their variants."
         return self.all | self.variants
@@ -493,7 +492,7 @@ class Exercises:
         **names:str, # for each exercise to leave out, its variant
     )->None:
         "Put variants in the places of exercises. One that is not known here is checked after it is handed in."
-        known = self.known
+        known = self.known()
         for new in set(names.values()) - known.keys():
             later = Verdict(new, "not started", "this one is checked after you hand it in.")
             setattr(self.check, new, lambda *attempt, later=later: later)
@@ -520,7 +519,7 @@ class Exercises:
 
     def prove(self)->list: # pairs of an exercise and what a wrong answer to it is told
         "Prove every exercise and variant both ways; raises `AssertionError` if one errs."
-        return [row for exercise in self.known.values() for row in exercise.prove()]
+        return [row for exercise in self.known().values() for row in exercise.prove()]
 
 # %% ../nbs/23_exercises.ipynb #2753634d
 def curves(

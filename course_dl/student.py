@@ -59,7 +59,7 @@ def known_exercises(
     lesson:str, # its name, such as "sgd"
 )->dict: # by name, variants too
     "The exercises of a lesson, as its checks know them."
-    return import_module(f"{checks.__name__}.{lesson}").exercises.known
+    return import_module(f"{checks.__name__}.{lesson}").exercises.known()
 
 def _hints(
     nb, # a lesson

@@ -31,7 +31,7 @@ from helpers import LESSONS, ROOT, module_name, read
 def exercises(lesson): return import_module(f"course_dl.checks.{module_name(lesson)}").exercises
 
 
-def every(lesson): return [*exercises(lesson).known.values()]
+def every(lesson): return [*exercises(lesson).known().values()]
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
