@@ -1,6 +1,6 @@
 """Measure how fast the course is, and write the results into README.md beside this file: `make bench`.
 
-`--quick` takes fewer images and rounds, and prints instead; `--speed` leaves out accuracy for the time."""
+`--quick` takes fewer images and rounds, and prints instead."""
 import argparse
 import os
 import re
@@ -11,14 +11,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 import growth
 import moves
 import rows
-from runner import machine, markdown, measure, table, times
+from runner import machine, measure, table, times
 
 HERE = Path(__file__).parent
 
 
 def report(
-    quick:bool=False,    # fewer images and rounds, no picture?
-    accuracy:bool=True,  # accuracy for the time too?
+    quick:bool=False, # fewer images and rounds, no picture?
 )->str: # Markdown
     "Measure everything."
     rounds = 3 if quick else 5
@@ -39,11 +38,6 @@ def report(
             f"that share the same work {two:.2f} s, {two/one:.2f} times as long. "
             "[Is it faster?](../nbs/17_distributed.ipynb#is-it-faster) says what decides."]
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
-    if accuracy:
-        from accuracy import accuracy_rows
-        found = accuracy_rows(quick)
-        lines = markdown(list(found[0]), (row.values() for row in found))
-        text.append("Accuracy for the time, the median over the seeds and its band:\n\n" + lines)
     return "\n\n".join(text)
 
 
@@ -61,8 +55,7 @@ def write(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--speed", action="store_true")
-    options = parser.parse_args()
-    found = report(options.quick, not options.speed)
+    quick = parser.parse_args().quick
+    found = report(quick)
     print(found)
-    if not options.quick: write(HERE/"README.md", found)
+    if not quick: write(HERE/"README.md", found)
