@@ -1,5 +1,6 @@
-"How time and memory grow with the data, and what a second process brings."
+"How time and memory grow with the data, on disk too, and what a second process brings."
 import json
+import os
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -37,6 +38,61 @@ def growth(
     for _ in range(rounds):
         for n in sizes: found[n].append(in_python(program.format(n=n)))
     return [(n, *map(median, zip(*runs))) for n, runs in found.items()]
+
+
+on_disk = """
+import os, time, torch
+import torch.nn.functional as F
+from torch import nn
+from course_dl.cnn import FashionCNN, fit
+from course_dl.datasets import TensorLoader
+path, n = {path!r}, {n}
+class Scaled(nn.Module):
+    def forward(self, x): return x.float()/255
+def forget():
+    "Let the system drop what it has kept of the file: the disk must give it again."
+    with open(path, "rb") as file: os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def images(): return torch.from_file(path, size=n*784, dtype=torch.uint8).view(n, 1, 28, 28)
+def seconds(epoch):
+    start = time.perf_counter()
+    epoch()
+    return time.perf_counter() - start
+def read():
+    with open(path, "rb") as file:
+        while file.read(2**20): pass
+def load():
+    for x, _ in loader(): x.sum()
+def loader():
+    global dl  # kept, so that its memory counts below
+    dl = TensorLoader(images().clone() if {memory} else images(), torch.arange(n)%10, bs=500, shuffle={shuffle})
+    return dl
+model = nn.Sequential(Scaled(), FashionCNN())
+opt = torch.optim.SGD(model.parameters(), 0.01)
+found = []
+for epoch in (read, load, lambda: fit(model, loader(), None, F.cross_entropy, opt, epochs=1)):
+    forget()
+    found.append(seconds(epoch))
+own = open("/proc/self/status").read().split("RssAnon:")[1].split()[0]
+print(*found, int(own)/1e3)"""
+
+
+def from_disk(
+    n:int,      # how many images
+    rounds:int, # how often each way is measured, in turns
+)->list: # a line for each way: its name; seconds to read the file, to load an epoch, for an epoch; megabytes; medians
+    "Images in memory, and mapped from a file that the disk must give anew for each epoch. Linux only."
+    ways = {"in memory": (True, True), "mapped, shuffled": (False, True), "mapped, in order": (False, False)}
+    found = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)/"images"
+        with path.open("wb") as file:
+            for _ in range(0, n, 10_000): file.write(os.urandom(min(n, 10_000)*784))
+            os.fsync(file.fileno())
+        for _ in range(rounds):
+            for way, (memory, shuffle) in ways.items():
+                code = on_disk.format(path=str(path), n=n, memory=memory, shuffle=shuffle)
+                found[way].append(in_python(code))
+    return [(way, *map(median, zip(*runs))) for way, runs in found.items()]
 
 
 def draw(

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 import growth
 import moves
 import rows
-from runner import machine, measure, table, times
+from runner import machine, markdown, measure, table, times
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def report(
         measured.append(measure(row, rounds))
         print(table([row]).splitlines()[-1], times([row]).splitlines()[-1], sep="\n", flush=True)
     measured += moves.move_rows(rounds)
-    images = [2_000, 4_000, 8_000, 16_000] if quick else [7_500, 15_000, 30_000, 60_000]
+    images = [2_000*2**i for i in range(5)] if quick else [7_500*2**i for i in range(5)]
     sizes = growth.growth(images, 1 if quick else rounds)
     one, two = growth.processes(1 if quick else rounds)
     grown = "; ".join(f"{n:,} images {seconds:.2f} s, {megabytes:,.0f} MB" for n, seconds, megabytes in sizes)
@@ -37,6 +37,13 @@ def report(
             f"The deep net on 3s and 7s under accelerate, on the CPU: an epoch takes one process {one:.2f} s, and two "
             f"that share the same work {two:.2f} s, {two/one:.2f} times as long. "
             "[Is it faster?](../nbs/17_distributed.ipynb#is-it-faster) says what decides."]
+    if hasattr(os, "posix_fadvise"):
+        n = 60_000 if quick else 480_000
+        lines = [[way, f"{read:.2f}", f"{load:.2f}", f"{epoch:.1f}", f"{megabytes:.0f}"]
+                 for way, read, load, epoch, megabytes in growth.from_disk(n, 1 if quick else 3)]
+        heads = "images", "reading the file, s", "its loader alone, s", "an epoch of `FashionCNN`, s", "memory, MB"
+        text.append(f"A file of {n:,} images, {n*784/1e6:.0f} MB, which the system forgets before each of these:\n\n" +
+                    markdown(heads, lines))
     if not quick: growth.draw(sizes, HERE.parent/"nbs"/"images"/"growth.png")
     return "\n\n".join(text)
 

@@ -1,4 +1,5 @@
 "The benchmarks run, and all ways of a row give the same numbers. No time is asserted: machines differ."
+import os
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import growth
 import rows
 import run
 import runner
+from course_dl.datasets import TensorLoader
 from helpers import ROOT
 
 
@@ -62,6 +64,21 @@ def test_growth_measures_and_draws(tmp_path):
     assert n == 500 and 0 < seconds < 300 and 50 < megabytes < 10_000
     growth.draw([(1000, 1, 200), (2000, 2, 220)], tmp_path/"growth.png")
     assert (tmp_path/"growth.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="no way to let the system forget a file")
+def test_images_on_disk_are_measured_beside_those_in_memory():
+    lines = growth.from_disk(2_000, 1)
+    assert [line[0] for line in lines] == ["in memory", "mapped, shuffled", "mapped, in order"]
+    assert all(len(numbers) == 4 and min(numbers) > 0 for _, *numbers in lines)
+
+
+def test_batches_of_mapped_images_are_those_in_memory(data, tmp_path):
+    data.x_train.numpy().tofile(tmp_path/"images")
+    mapped = torch.from_file(str(tmp_path/"images"), size=data.x_train.numel(), dtype=torch.uint8).view(-1, 28, 28)
+    loaders = [TensorLoader(x, bs=64, shuffle=True, generator=torch.Generator().manual_seed(1))
+               for x in (data.x_train, mapped)]
+    assert all(torch.equal(a, b) for (a,), (b,) in zip(*loaders, strict=True))
 
 
 def test_results_replace_older_ones(tmp_path):
