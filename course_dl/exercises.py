@@ -32,7 +32,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
-from .core import say
+from .core import _signs, say
 
 # %% ../nbs/23_exercises.ipynb #c3371d46
 def tensors(
@@ -192,8 +192,6 @@ def _compare_numbers(expected, got, tol):
     return say("Expected {}, got {}.", _show(expected), _show(got))
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
-_signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")}
-
 class _Shown:
     "Its `repr` in HTML: code between backticks, or on an indented line; a sign and the name behind it in color."
     def _repr_html_(self):
