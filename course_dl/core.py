@@ -196,6 +196,8 @@ def say(
     text = text and catalog(os.environ.get("COURSE_DL_LANGUAGE") or "en").gettext(text)
     return text.format(*values) if values else text
 
+_signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")} # of verdicts
+
 # %% ../nbs/00_core.ipynb #9dfe8b7c
 def _needs(
     extra:str="", # "export" or "serve" for what these add

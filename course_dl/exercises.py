@@ -32,7 +32,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
-from .core import say
+from .core import _signs, say
 
 # %% ../nbs/23_exercises.ipynb #c3371d46
 def tensors(
@@ -105,7 +105,8 @@ def _observe(
     "What an attempt does with one input."
     if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
     args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
-    timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(_TimeUp)))
+    late = type("_TimeUp", (_TimeUp,), dict(seconds=seconds)) # knows how long the attempt had
+    timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(late)))
     with _quiet() as printed:
         timer.start()
         try: result = probe(attempt, *args.values())
@@ -191,8 +192,6 @@ def _compare_numbers(expected, got, tol):
     return say("Expected {}, got {}.", _show(expected), _show(got))
 
 # %% ../nbs/23_exercises.ipynb #60d8ee84
-_signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")}
-
 class _Shown:
     "Its `repr` in HTML: code between backticks, or on an indented line; a sign and the name behind it in color."
     def _repr_html_(self):
@@ -337,15 +336,22 @@ class Exercise:
         self._find(lambda inputs: tries.append(inputs))
         return tries
 
+    def _observe_first(self,
+        answer, # one answer
+        inputs, # by name
+    )->tuple: # what comes of them, how they are left, and how long another answer may take for them
+        "What an answer does, and how patient to be with others: this machine may be slow, or busy."
+        begun = time.monotonic()
+        result, left, _ = _observe(self.probe, answer, inputs, 10*self.seconds)
+        return result, left, max(self.seconds, round(5*(time.monotonic() - begun), 1))
+
     def _compare(self,
         answer,  # one answer
         other,   # another
         inputs,  # by name
         words=False, # must errors say the same too?
     )->str: # how `other` differs from `answer`, or ""
-        begun = time.monotonic()
-        expected, kept, _ = _observe(self.probe, answer, inputs, 10*self.seconds)
-        patience = max(self.seconds, 5*(time.monotonic() - begun)) # this machine may be slow, or busy
+        expected, kept, patience = self._observe_first(answer, inputs)
         got, left, _ = _observe(self.probe, other, inputs, patience)
         if text := _difference(expected, got, self.tol, words): return text
         plain = Tensor, list, tuple, int, float, str
@@ -410,7 +416,7 @@ class Exercise:
             return Verdict(self.name, "not started", text)
         try: return self._verdict(*attempt)
         except (KeyboardInterrupt, _TimeUp) as e:
-            why = say("stopped after {:g} s.", self.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
+            why = say("stopped after {:g} s.", e.seconds) if isinstance(e, _TimeUp) else say("interrupted.")
             why += " " + say("Is there a loop that never ends?")
             return Verdict(self.name, "wrong", "\n".join([*_older(*attempt), why]))
 

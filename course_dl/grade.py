@@ -348,6 +348,12 @@ def _answer_apart(handed_in, lesson, part, exercise, names, say):
     except Wrong as e: return say(none=str(e))
     _tell(as_it_was, answer, say)
 
+def _be_patient(
+    exercise, # from the checks
+)->None:
+    "Give an answer as long for an input as the exercise itself would, at its slowest; keep nothing of what is right."
+    exercise.seconds = max(exercise._observe_first(exercise.reference, inputs)[2] for inputs in exercise._tries)
+
 def _tell(
     exercise, # from the checks
     answer,   # a function, class, value or axes
@@ -405,7 +411,8 @@ def points(
     answer,     # a function, class, value or axes
 )->float: # between 0 and 1
     "What an answer earns, judged here and without a lock: for tests in a notebook."
-    exercise, lines = known_exercises(lesson)[name], []
+    exercise, lines = copy(known_exercises(lesson)[name]), []
+    _be_patient(exercise)
     _tell(exercise, answer, lambda **said: lines.append(json.dumps(said)))
     return _judge(exercise, [*lines, json.dumps(dict(end=True))], "")["points"]
 
@@ -463,12 +470,12 @@ def _grade_lesson(name, path, jobs, at_once, how, variants):
     lesson = dict(nb=nb, parts=[(part, exercises[part["name"]]) for part in lesson_exercises(nb)])
     todo = [job for job in jobs if not job["bad"]]
     names = _lesson_names(own) if todo else {}
-    for _, exercise in lesson["parts"]: len(exercise._tries) # made once, for all answers
+    for _, exercise in lesson["parts"]: _be_patient(exercise) # its inputs are made here, once for all answers
     asyncio.run(_run_answers(todo, lesson, names, at_once, how))
     for _, exercise in lesson["parts"]: # only now, so that no answer ran beside the right results
         known = copy(exercise)
         if not hasattr(exercise.reference, "get_lines"):
-            seen = partial(_observe, exercise.probe, exercise.reference, seconds=exercise.seconds)
+            seen = partial(exercise._observe_first, exercise.reference)
             known.reference = Recorded({id(inputs): seen(inputs)[:2] for inputs in exercise._tries})
         for job in jobs:
             lines, why = job["said"].get(exercise.name, ([], ""))

@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 
 from . import checks
-from .core import _write_whole, lessons_folder
+from .core import _signs, _write_whole, lessons_folder
 from .runner import _kernel_for, page_name, split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
@@ -286,13 +286,11 @@ def surroundings(
         with contextlib.suppress(Exception, SystemExit): exec(piece, names)
     return names
 
-_signs = {"right": "✓", "wrong": "✗", "not started": "○"} # a verdict begins with one of them
-
 def _state(
     cell, # a check that has run, as it stands in the file or as nbformat reads it
 )->str: # what its verdict says, or "" if there is none
     verdicts = [output["data"]["text/plain"] for output in cell["outputs"] if output["output_type"] == "execute_result"]
-    return next((state for state, sign in _signs.items() for text in verdicts if "".join(text).startswith(sign)), "")
+    return next((state for state, sign in _signs.items() for text in verdicts if "".join(text).startswith(sign[0])), "")
 
 def judge_again(
     path:Path,       # a learner's notebook
@@ -336,6 +334,6 @@ def progress_table(
     lines, total = [], []
     for lesson, states in done.items():
         total += states.values()
-        names = "  ".join(f"{_signs[state]} {name}" for name, state in states.items())
+        names = "  ".join(f"{_signs[state][0]} {name}" for name, state in states.items())
         lines.append(f"{lesson:16}{[*states.values()].count('right')} of {len(states)}   {names}")
     return "\n".join([*lines, f"{'in all':16}{total.count('right')} of {len(total)}"])

@@ -1,8 +1,11 @@
 "Grading: handed-in notebooks of many kinds, each with the points it has earned, and nothing changed around them."
 import json
 import os
+import re
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -203,6 +206,22 @@ def test_same_folder_same_csv(tmp_path, monkeypatch):
         assert said.exit_code == 0 and "ana  autograd  3." in said.output, said.output
         files.append((tmp_path/f"{seed}.csv").read_bytes())
     assert files[0] == files[1] and files[0].count(b"\n") == 9
+
+
+def test_an_answer_has_five_times_as_long_as_the_reference(tmp_path, monkeypatch):
+    "Where that is longer than the exercise says, and is told how long it had."
+    exercises = {name: replace(o, seconds=0.02, examples=3) for name, o in grade.known_exercises("autograd").items()}
+    quick = exercises["tanh"].reference
+    exercises["tanh"].reference = lambda v: time.sleep(0.1) or quick(v)
+    monkeypatch.setattr(grade, "known_exercises", lambda lesson: exercises)
+    answers = [RIGHT_TANH.replace(":", f":\n    {line}", 1) for line in ("time.sleep(0.1)", "while True: pass")]
+    jobs = [dict(student="", bytes=json.dumps(solved(tanh=f"import time\n{answer}")).encode(), bad="", said={}, rows=[])
+            for answer in answers]
+    how = dict(folder=tmp_path, trust=True, seconds=60., memory=4.)
+    with ThreadPoolExecutor() as pool: pool.submit(grade._grade_lesson, "autograd", LESSON, jobs, 1, how, {}).result()
+    slow, endless = (job["rows"][0] for job in jobs)
+    assert slow["points"] == 1, slow
+    assert 0.5 <= float(re.fullmatch(r"One input takes over ([\d.]+) s. .*", endless["reason"])[1]) < 60
 
 
 def test_without_a_lock_it_refuses(tmp_path, monkeypatch):

@@ -75,6 +75,13 @@ def test_stored_tables_have_no_random_id(notebook):
     assert not re.findall(r'id="T_[0-9a-f]{5}"', "".join(pages))
 
 
+def test_no_output_only_names_an_object(notebook):
+    "Such as <Axes: >; a semicolon at the end of its line shows nothing."
+    shown = [output.data for cell in code(notebook) for output in cell.outputs if "data" in output]
+    texts = [data["text/plain"] for data in shown if set(data) == {"text/plain"}]
+    assert not [text for text in texts if re.match(r"(array|[\[(])*(<|__main__\.|functools\.)", text)]
+
+
 def test_notebook_opens_with_folded_set_up(notebook):
     "In JupyterLab and Colab; no cell is made of directives alone."
     first = code(notebook)[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import pikepdf
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -491,6 +492,24 @@ def test_a_proof_opens_by_key_and_in_print(tab, site):
     proof.locator("summary").focus()
     tab.keyboard.press("Enter")
     assert proof.locator("pre").first.is_visible()
+
+
+def test_a_lesson_prints_to_its_end(tab, site, tmp_path):
+    "Each heading once, and further down than the one before it."
+    tab.goto((site/"similarity.html").as_uri())
+    tab.pdf(path=tmp_path/"page.pdf", format="A4", outline=True, tagged=True)
+    with pikepdf.open(tmp_path/"page.pdf") as pdf:
+        numbers = {page.objgen: number for number, page in enumerate(pdf.pages)}
+        with pdf.open_outline() as outline: printed = [*flat(outline.root)]
+        places = [(numbers[o.destination[0].objgen], -o.destination[3]) for o in printed]
+    headings = tab.locator("article :is(h1, h2, h3)").all_text_contents()
+    assert [o.title for o in printed] == [heading.rstrip("#") for heading in headings]
+    assert all(above < below for above, below in pairwise(places))
+
+
+def flat(outline):
+    "Entries of a PDF's outline, in order."
+    for entry in outline: yield from (entry, *flat(entry.children))
 
 
 def test_a_film_plays_when_asked_and_again(tab, site):

@@ -139,7 +139,7 @@ class _Renamed(BasicOptim):
         for p in self.params: p = p - self.lr*p.grad
 
 ex.wrong("You move uphill. Subtract the velocity.", _stepper(lambda v, g: 0.9*v - g))
-ex.wrong(answer=_stepper(lambda v, g: 0.9*v + g, no_grad=False))
+ex.wrong(answer=_stepper(lambda v, g: 0.9*v + g, no_grad=False));
 
 # %% ../../nbs/checks/classifier.ipynb #680491a1
 @ex.also
@@ -158,7 +158,7 @@ class _InNumPy(BasicOptim):
             v = sum(0.9**k*g[i] for k, g in enumerate(reversed(self.grads)))
             p.detach().numpy()[:] -= self.lr*v
 
-ex.also(partial(torch.optim.SGD, momentum=0.9))
+ex.also(partial(torch.optim.SGD, momentum=0.9));
 
 # %% ../../nbs/checks/classifier.ipynb #ff892da2
 def _ask_net(make):
@@ -252,7 +252,7 @@ def _einsum_net(n_in, n_hidden):
         return torch.einsum("nh,h->n", hidden, w2)[:, None] + b2
     return model, (w1, b1, w2, b2)
 
-ex.also(_net(bend=lambda o: o*(o > 0)))
+ex.also(_net(bend=lambda o: o*(o > 0)));
 
 # %% ../../nbs/checks/classifier.ipynb #b54b7e74
 def _batch_noise(ax):
@@ -298,12 +298,12 @@ ex.wrong(answer=_drawn(_sizes, 1/_sizes))
 ex.wrong(answer=_drawn(range(6), _sizes**-0.5))
 ex.wrong(answer=_drawn(_sizes[:3], _sizes[:3]**-0.5))
 ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, "", ""))
-ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, scale="linear"))
+ex.wrong(answer=_drawn(_sizes, _sizes**-0.5, scale="linear"));
 
 # %% ../../nbs/checks/classifier.ipynb #3db2303f
 ex.also(_drawn(_sizes[::-1], 40*_sizes[::-1]**-0.5),
         _drawn(range(1, 65), np.arange(1, 65)**-0.45),
-        _drawn(_sizes, (1/_sizes-1/1024)**0.5))
+        _drawn(_sizes, (1/_sizes-1/1024)**0.5));
 
 # %% ../../nbs/checks/classifier.ipynb #e894e4b1
 class _OnTheParameter(BasicOptim):

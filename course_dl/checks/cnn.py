@@ -134,7 +134,7 @@ ex.wrong("You choose by the training loss, which knows nothing of the validation
 ex.wrong("Of two equally good epochs you keep the later. Save only if the accuracy is *above* the best.",
          _best_by(lambda row, best: row["accuracy"] >= best["accuracy"]))
 ex.wrong("The best weights are kept, but you return the last accuracy.",
-         _best_by(_higher, result=lambda best, last: last["accuracy"]))
+         _best_by(_higher, result=lambda best, last: last["accuracy"]));
 
 # %% ../../nbs/checks/cnn.ipynb #abae9ed4
 @ex.also
@@ -159,7 +159,7 @@ def _cloned(model, epochs, train_dl, valid_dl, opt, path):
     save_weights(model, path)
     return torch.tensor(best[0])
 
-ex.also(_best_by(_higher, result=lambda best, last: max(best["accuracy"], last["accuracy"])))
+ex.also(_best_by(_higher, result=lambda best, last: max(best["accuracy"], last["accuracy"])));
 
 # %% ../../nbs/checks/cnn.ipynb #2579daf5
 def _shifted(ax):
@@ -209,12 +209,12 @@ ex.wrong(answer=_drawn(_shifts, _one, 0*_other+0.8, _level))
 ex.wrong(answer=_drawn(_shifts, _one, _other, _other-0.1))
 ex.wrong(answer=_drawn(_shifts[4:9], _one[4:9], _other[4:9], _level[4:9]))
 ex.wrong(answer=_drawn(_shifts, 100*_one, 100*_other, 100*_level))
-ex.wrong(answer=_drawn(_shifts, _one, _other, _level, xlabel="", ylabel=""))
+ex.wrong(answer=_drawn(_shifts, _one, _other, _level, xlabel="", ylabel=""));
 
 # %% ../../nbs/checks/cnn.ipynb #b3f415a2
 ex.also(_drawn(_shifts[2:-2], _level[2:-2], _one[2:-2], _other[2:-2]),
         _drawn(_shifts[::-1], _other[::-1], _one[::-1], _one[::-1]-0.1, _level[::-1]),
-        _drawn(_shifts[::3], _one[::3], _other[::3], _level[::3]))
+        _drawn(_shifts[::3], _one[::3], _other[::3], _level[::3]));
 
 # %% ../../nbs/checks/cnn.ipynb #153a8077
 def _by_state(model, epochs, train_dl, valid_dl, opt, path):

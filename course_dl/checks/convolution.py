@@ -31,12 +31,12 @@ ex.wrong("You compare the upper and the lower neighbors the wrong way around; le
 ex.wrong("Only the middle row is compared. The rows above and below it count as well.",
          torch.tensor([[0., 0, 0], [-1, 0, 1], [0, 0, 0]]))
 ex.wrong("That is the mean of nine pixels, a blur. The weights of an edge kernel add up to 0.",
-         torch.full((3, 3), 1/9))
+         torch.full((3, 3), 1/9));
 
 # %% ../../nbs/checks/convolution.ipynb #c721ea90
 ex.also(_edges.rot90(),
         torch.tensor([[-1, 0, 1]]*3),
-        torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))))
+        torch.from_numpy(np.tile(np.array([-1., 0., 1.]), (3, 1))));
 
 # %% ../../nbs/checks/convolution.ipynb #ac1d9fce
 def _convolve(image, kernel, padding=0, stride=1):

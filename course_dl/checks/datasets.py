@@ -197,7 +197,7 @@ def _with_numpy(x, y, bs):
 @ex.also
 def _with_torch(x, y, bs): return DataLoader(TensorDataset(x, y), batch_size=bs, shuffle=True)
 
-ex.also(_Loader)
+ex.also(_Loader);
 
 # %% ../../nbs/checks/datasets.ipynb #528b6d05
 class _Stream:
@@ -333,10 +333,10 @@ ex.wrong(answer=_drawn(_sizes, [9.8, 9.8, 9.9, 9.9]))
 ex.wrong(answer=_drawn(_sizes, [1.1, 1.1, 1.1, 1.1]))
 ex.wrong(answer=_drawn(_sizes, _good/10))
 ex.wrong(answer=_drawn(_sizes[[0, 3]], _good[[0, 3]]))
-ex.wrong(answer=_drawn(_sizes, _good, ylabel=""))
+ex.wrong(answer=_drawn(_sizes, _good, ylabel=""));
 
 # %% ../../nbs/checks/datasets.ipynb #e6de58da
-ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120)))
+ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 12_000, 100), np.linspace(1, 9.99, 120)));
 
 # %% ../../nbs/checks/datasets.ipynb #856d3869
 def _refilled(items, size):

@@ -257,12 +257,12 @@ ex.wrong(answer=_drawn((_n, _model(_n, send=0.))))
 ex.wrong(answer=_drawn((_n, 100/(100/_n + 2*(_n-1)*8.5))))
 ex.wrong(answer=_drawn((_n, 100/(100/_n + 2*_n*(0.5+8/_n)))))
 ex.wrong(answer=_drawn((_n-1, _model(_n))))
-ex.wrong(answer=_drawn((_n, _model(_n)), xlabel="", ylabel=""))
+ex.wrong(answer=_drawn((_n, _model(_n)), xlabel="", ylabel=""));
 
 # %% ../../nbs/checks/distributed.ipynb #363b7657
 ex.also(_drawn((_n, _n), (_n, _model(_n))),
         _drawn((2.**np.arange(6), _model(2.**np.arange(6)))),
-        _drawn((_n[::-1], _model(_n[::-1])), (_n, _model(_n, compute=1000.))))
+        _drawn((_n[::-1], _model(_n[::-1])), (_n, _model(_n, compute=1000.))));
 
 # %% ../../nbs/checks/distributed.ipynb #d88dd2de
 def _dealt(n, bs, rank, world_size):
@@ -281,7 +281,7 @@ exercises.all["unequal_mean"].also(
 exercises.all["batches"].also(_dealt)
 exercises.all["part_loss"].also(lambda logits, targets, batch, workers: torch.nn.BCEWithLogitsLoss(reduction="sum")(
     logits, targets).mul(workers).div(batch))
-exercises.all["ring"].also(lambda rank, t, n: (t-rank) % n) # the pieces go round in the other order
+exercises.all["ring"].also(lambda rank, t, n: (t-rank) % n); # the pieces go round in the other order
 
 # %% ../../nbs/checks/distributed.ipynb #7a51bb01
 def _stretch(bs, world_size, rank, rounds, more):

@@ -140,7 +140,7 @@ ex.wrong("Your rate climbs to only half of `lr_max`. It must be there in the mid
 ex.wrong("Your rate changes from epoch to epoch. Let it change at every step: `learn.step` counts them.",
          _schedule(lambda pos, learn: 1 - abs(2*(learn.epoch-1)/learn.epochs - 1)))
 ex.wrong("Your triangle stands on its tip: the rate falls first and climbs then.",
-         _schedule(lambda pos, learn: abs(2*pos - 1)))
+         _schedule(lambda pos, learn: abs(2*pos - 1)));
 
 # %% ../../nbs/checks/learner.ipynb #6ee80c50
 @ex.also
@@ -154,7 +154,7 @@ class _Lambda:
         if learn.training: self.sched.step()
 
 ex.also(_schedule(lambda pos, learn: float(np.interp(pos, [0, 0.5, 1], [0, 1, 0]))),
-        _schedule(lambda pos, learn: 2*pos if pos < 0.5 else 2*(1-pos), "before_batch"))
+        _schedule(lambda pos, learn: 2*pos if pos < 0.5 else 2*(1-pos), "before_batch"));
 
 # %% ../../nbs/checks/learner.ipynb #a33dde42
 def _stop_at_nan(answer, bad, batch):
@@ -190,13 +190,13 @@ ex.wrong("NaN gets through: it is neither larger nor smaller than anything, so a
 ex.wrong("You end the whole program with an error. `raise CancelFit` ends the training only.",
          _guard(_not_finite, error=ValueError))
 ex.wrong("You look only when the epoch is over. Look at the loss of each batch.",
-         _guard(_not_finite, "after_epoch"))
+         _guard(_not_finite, "after_epoch"));
 
 # %% ../../nbs/checks/learner.ipynb #4111cff9
 ex.also(_guard(lambda loss: not math.isfinite(loss.item())),
         _guard(lambda loss: not abs(loss) < math.inf),
         _guard(lambda loss: np.isnan(loss.numpy() - loss.numpy())),
-        _guard(_not_finite, error=type("CancelFit", (Exception,), {})))
+        _guard(_not_finite, error=type("CancelFit", (Exception,), {})));
 
 # %% ../../nbs/checks/learner.ipynb #2f37d762
 def _clip(answer, max_norm, scale):
@@ -253,7 +253,7 @@ ex.wrong("After the training the optimizer still clips. A hook must be removed i
          "`before_step` needs none.", _clipper(nn.utils.clip_grad_norm_, remove=False))
 ex.wrong("You limit the sum of the absolute values. The length is the root of the sum of squares.",
          _clipper(lambda params, max_norm: nn.utils.clip_grad_norm_(params, max_norm, norm_type=1),
-                  "before_step"))
+                  "before_step"));
 
 # %% ../../nbs/checks/learner.ipynb #585ebc32
 @ex.also
@@ -272,7 +272,7 @@ class _ScaledLoss:
         grads = torch.autograd.grad(learn.loss, list(learn.model.parameters()), retain_graph=True)
         learn.loss = learn.loss*(self.max_norm/torch.cat([g.flatten() for g in grads]).norm()).clamp(max=1)
 
-ex.also(_clipper(_rescale_long), _clipper(nn.utils.clip_grad_norm_, "before_step"))
+ex.also(_clipper(_rescale_long), _clipper(nn.utils.clip_grad_norm_, "before_step"));
 
 # %% ../../nbs/checks/learner.ipynb #9ad33e92
 def _peak_rate(ax):
@@ -317,12 +317,12 @@ ex.wrong(answer=_drawn(np.log10(_rates), _good, "linear"))
 ex.wrong(answer=_drawn([0.01, 0.02, 0.03, 0.04], _good[1:]))
 ex.wrong(answer=_drawn(_rates, np.array([0.1, 0.09, 0.12, 0.1, 0.1])))
 ex.wrong(answer=_drawn(_rates, 100*_good))
-ex.wrong(answer=_drawn(_rates, _good, xlabel="", ylabel=""))
+ex.wrong(answer=_drawn(_rates, _good, xlabel="", ylabel=""));
 
 # %% ../../nbs/checks/learner.ipynb #f495661f
 ex.also(_drawn(_rates[::-1], _good[::-1]),
         _drawn(10.**np.arange(-4, 1.1, 0.25), 0.9-0.1*np.abs(np.arange(-2, 3.1, 0.25))),
-        _drawn(_rates[1:], _good[1:]))
+        _drawn(_rates[1:], _good[1:]));
 
 # %% ../../nbs/checks/learner.ipynb #e089b6b0
 class _Listed(_Empty):

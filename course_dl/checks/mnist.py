@@ -253,7 +253,7 @@ class _InsideTorch(_Adam):
         self.m[i].lerp_(g, 0.1)
         self.v[i].mul_(0.999).addcmul_(g, g, value=0.001)
 
-ex.also(_Adam)
+ex.also(_Adam);
 
 # %% ../../nbs/checks/mnist.ipynb #8298af67
 def _rate_finder(ax):
@@ -302,11 +302,11 @@ ex.wrong(answer=_drawn(_rates[:40], _good[:40]))
 ex.wrong(answer=_drawn(_rates, np.concatenate([np.full(40, 0.3), _rise])))
 ex.wrong(answer=_drawn(_rates, np.full(50, 2.3)))
 ex.wrong(answer=_drawn(np.logspace(-2, 0, 50), _good))
-ex.wrong(answer=_drawn(_rates, _good, ylabel=""))
+ex.wrong(answer=_drawn(_rates, _good, ylabel=""));
 
 # %% ../../nbs/checks/mnist.ipynb #666ab0dc
 ex.also(_drawn(_rates[::-1], _good[::-1]),
-        _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good)))
+        _drawn(_rates, np.where(np.arange(50) > 47, np.inf, _good)));
 
 # %% ../../nbs/checks/mnist.ipynb #ef44115d
 exercises.all["top2"].also(

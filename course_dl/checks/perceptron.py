@@ -262,7 +262,7 @@ def _in_a_row(sizes):
     layers = [layer for n_in, n_out in zip(sizes, sizes[1:]) for layer in (nn.Linear(n_in, n_out), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
-ex.also(_Recursive)
+ex.also(_Recursive);
 
 # %% ../../nbs/checks/perceptron.ipynb #05f1ed78
 def _near_the_limit(ax):
@@ -313,11 +313,11 @@ ex.wrong(answer=_drawn(1-(_limit-0.003)))
 ex.wrong(answer=_drawn(_limit-0.003, x=np.arange(5)*0.6))
 ex.wrong(answer=_drawn(_limit))
 ex.wrong(answer=_drawn(100*(_limit-0.003)))
-ex.wrong(answer=_drawn(_limit-0.003, xlabel=""))
+ex.wrong(answer=_drawn(_limit-0.003, xlabel=""));
 
 # %% ../../nbs/checks/perceptron.ipynb #3a5f3acc
 ex.also(_drawn(_limit, _limit+0.004*(-1)**np.arange(5)-0.004),
-        _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1]))
+        _drawn((_limit-0.01)[::-1], _limit[::-1], _distances[::-1]));
 
 # %% ../../nbs/checks/perceptron.ipynb #9a1be91c
 def _softmax_loops(z):

@@ -239,7 +239,7 @@ class _Lists:
         return [x, torch.from_numpy(np.random.normal(y.numpy(), self.std)).float()]
 
 ex.also(_noisy(lambda y, std: torch.normal(torch.zeros_like(y), std)),
-        _noisy(lambda y, std: torch.empty(y.shape).normal_(0, std)))
+        _noisy(lambda y, std: torch.empty(y.shape).normal_(0, std)));
 
 # %% ../../nbs/checks/regression.ipynb #41f1895d
 def _gap():
@@ -301,10 +301,10 @@ ex.wrong(answer=_drawn(4e-3, 0.5, shake=0.01))
 ex.wrong(answer=_drawn(5e-3, _gap(), shake=0.02))
 ex.wrong(answer=_drawn(4e-3, 1e-4, labels=("", "")))
 ex.wrong(answer=_drawn(4e-3, 1e-4, legend=False))
-ex.wrong(answer=_drawn(4e-3, 1e-4, scale="linear"))
+ex.wrong(answer=_drawn(4e-3, 1e-4, scale="linear"));
 
 # %% ../../nbs/checks/regression.ipynb #a0291a24
-ex.also(_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9))
+ex.also(_drawn(1e-4, 4e-3), _drawn(1e-2, 1e-3, 2e-4), _drawn(3e-3, 1e-6, shake=0.9));
 
 # %% ../../nbs/checks/regression.ipynb #f98e533a
 def _recursive(start, best, hessian, lr, k):

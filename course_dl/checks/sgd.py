@@ -186,10 +186,10 @@ ex.wrong(answer=_drawn(_tried, np.linspace(900, 10, 20)))
 ex.wrong(answer=_drawn(_tried, np.where(_tried < 0.215, 6-_tried, 1e5)))
 ex.wrong(answer=_drawn(_tried[:4], _ends[:4]))
 ex.wrong(answer=_drawn(_tried, _ends, "", ""))
-ex.wrong(answer=_drawn(_tried, _ends, scale="linear"))
+ex.wrong(answer=_drawn(_tried, _ends, scale="linear"));
 
 # %% ../../nbs/checks/sgd.ipynb #c03a000d
-ex.also(_drawn(_tried[::-1], _ends[::-1]), _drawn(_tried[4::2], 7*_ends[4::2]))
+ex.also(_drawn(_tried[::-1], _ends[::-1]), _drawn(_tried[4::2], 7*_ends[4::2]));
 
 # %% ../../nbs/checks/sgd.ipynb #396b92d3
 def _by_func(f, x, lr, steps):

@@ -194,10 +194,10 @@ ex.wrong(answer=_drawn(range(4), _good))
 ex.wrong(answer=_drawn(_sizes, 1-_good))
 ex.wrong(answer=_drawn(_sizes, 100*_good))
 ex.wrong(answer=_drawn(_sizes[:2], _good[:2]))
-ex.wrong(answer=_drawn(_sizes, _good, "", ""))
+ex.wrong(answer=_drawn(_sizes, _good, "", ""));
 
 # %% ../../nbs/checks/similarity.ipynb #58f7e443
-ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499)))
+ex.also(_drawn(_sizes[::-1], _good[::-1]), _drawn(range(1, 500), np.linspace(0.7, 0.95, 499)));
 
 # %% ../../nbs/checks/similarity.ipynb #7c1cfdf8
 exercises.all["median_image"].also(

@@ -305,7 +305,7 @@ ex.wrong(answer=_drawn(lambda ax: ax.hist(_seen, bins=20)))
 ex.wrong(answer=_drawn(lambda ax: ax.hist(_all, bins=20)))
 ex.wrong(answer=_drawn(lambda ax: ax.hist(_right**0.5, bins=20)))
 ex.wrong(answer=_drawn(lambda ax: ax.hist(_right[:20])))
-ex.wrong(answer=_drawn(lambda ax: ax.hist(_right), ("", "")))
+ex.wrong(answer=_drawn(lambda ax: ax.hist(_right), ("", "")));
 
 # %% ../../nbs/checks/thermometer.ipynb #e7bece94
 ex.also(_drawn(lambda ax: ax.plot(_right, "o")),
@@ -313,7 +313,7 @@ ex.also(_drawn(lambda ax: ax.plot(_right, "o")),
         _drawn(lambda ax: ax.hist(_right, bins=np.geomspace(1, 21, 12))),
         _drawn(lambda ax: ax.bar(range(55), _right)),
         _drawn(lambda ax: ax.ecdf(_right)),
-        _drawn(lambda ax: ax.hist(_right, bins=55, density=True)))
+        _drawn(lambda ax: ax.hist(_right, bins=55, density=True)));
 
 # %% ../../nbs/checks/thermometer.ipynb #9f0e8ae3
 def _slope_by_backward(preds, y):
