@@ -67,6 +67,7 @@ def updated(catalog, found):
     for text, places in found.items(): template.add(text, locations=sorted(set(places)))
     catalog.update(template, update_creation_date=False)
     catalog.obsolete.clear()
+    for message in catalog: message.user_comments.clear()  # Babel reads an older sentence, kept for reference, as one
     waits = [message for message in catalog if message.id and (message.fuzzy or not message.string)]
     return [message.id for message in waits if not message.string], [message.id for message in waits if message.string]
 
