@@ -245,10 +245,10 @@ def _mistaken(
     if not callable(reference) or makes or (wanted == "function" and callable(attempt)): return ""
     if wanted == "class":
         given = say("That is an object of your class, {}.", _kind(attempt))
-        hand = say("Hand over the class itself: its name, without brackets after it.")
+        hand = say("Hand over the class itself: its name, without parentheses after it.")
     else:
         given = say("That is a result, {}.", _kind(attempt))
-        hand = say("Hand over the function itself: its name, without brackets after it.")
+        hand = say("Hand over the function itself: its name, without parentheses after it.")
     if attempt is None: given = say("That is None, which is nothing at all.")
     return f"{given} {hand}"
 
@@ -267,7 +267,7 @@ def _remember(
 def _older(
     attempt, # a function, class or value
 )->list: # a line if a cell that was to make a newer one has stopped
-    return [say("the cell with `{}` stopped with {}, so this may be about an older one.", name, error)
+    return [say("the cell with `{}` stopped with {}, so this may be about an older version.", name, error)
             for name, (older, error) in _failed.items() if older is attempt]
 
 if _shell: _shell.events.register("post_run_cell", _remember)
@@ -300,7 +300,7 @@ class Exercise:
         answer=None,    # the wrong answer; unless given, the function or class below the decorator
     )->Callable: # a decorator, or the answer if it was given
         "Add a typical wrong answer: `@exercise.wrong(\"message\")` above a function or class."
-        if not isinstance(message, str): raise TypeError("write @exercise.wrong(\"message\"), with brackets")
+        if not isinstance(message, str): raise TypeError("write @exercise.wrong(\"message\"), with parentheses")
         if answer is None: return partial(self.wrong, message)
         self.mistakes.append((message, answer))
         return answer
@@ -411,7 +411,7 @@ class Exercise:
     )->Verdict: # right, wrong or not started, and why
         "Compare an attempt with the reference, on generated inputs where there are any; print what it prints."
         if len(attempt) != 1:
-            text = say("nothing to check. Put the name of your answer between the brackets: `check.{}(my_answer)`",
+            text = say("nothing to check. Put the name of your answer between the parentheses: `check.{}(my_answer)`",
                        self.name)
             return Verdict(self.name, "not started", text)
         try: return self._verdict(*attempt)

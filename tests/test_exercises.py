@@ -152,7 +152,7 @@ def test_a_check_survives_any_attempt(lesson):
 
 def test_what_is_handed_over_by_mistake_gets_a_sentence(lesson):
     for exercise in every(lesson):
-        assert "between the brackets" in exercise.check().message
+        assert "between the parentheses" in exercise.check().message
         if not callable(exercise.reference): continue
         assert "None, which is nothing at all. Hand over the" in exercise.check(None).message, exercise.name
         assert re.search("(a result|an object of your class), a Tensor", exercise.check(torch.ones(2)).message)

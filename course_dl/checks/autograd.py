@@ -47,7 +47,7 @@ ex.hint("`sigmoid` in the lesson has the same form: first the value, then a `Var
 @ex.wrong("The slope is one minus the square of the *result*. You squared the input.")
 def _square_of_input(v): return Var(v.data.tanh(), (v, lambda g: g*(1 - v.data**2)))
 
-@ex.wrong("The rule forgets what has come so far. Multiply the slope by `g`.")
+@ex.wrong("The rule ignores the gradient that comes in. Multiply the slope by `g`.")
 def _without_g(v):
     out = v.data.tanh()
     return Var(out, (v, lambda g: 1 - out**2))
@@ -156,7 +156,7 @@ def _judge_order(order, nodes):
     if not set(order) <= set(nodes): raise Wrong("The list must hold the nodes themselves, not new ones.")
     numbers = [nodes.index(o) for o in order]
     if numbers[:1] != [len(nodes)-1]: raise Wrong("The list must begin with `end`.")
-    if len(set(numbers)) < len(numbers): raise Wrong("A node stands in the list twice. Each must stand there once.")
+    if len(set(numbers)) < len(numbers): raise Wrong("A node is in the list twice. Each must be there once.")
     if set(order) != set(_behind(nodes[-1])): raise Wrong("The list must hold all nodes behind `end`, and no others.")
     for place, node in enumerate(order):
         if any(source in order[:place] for source, _ in node.edges):
@@ -218,7 +218,7 @@ def _as_met(end):
         met.update(_sources(node))
     return found
 
-@ex.wrong("You dive down one way to its end, past users that are not listed yet. Count, and wait for 0.")
+@ex.wrong("You follow one path to its end, past users that are not listed yet. Count, and wait for 0.")
 def _diving(end):
     waiting, order = [end], {}
     while waiting:
@@ -228,7 +228,7 @@ def _diving(end):
         waiting += _sources(node)
     return list(order)
 
-@ex.wrong("A node comes once for each way that leads to it. It must come once.")
+@ex.wrong("A node comes once for each path that leads to it. It must come only once.")
 def _every_way(end):
     order = [end]
     for node in order: order += _sources(node)
@@ -237,7 +237,7 @@ def _every_way(end):
 @ex.wrong("You count each user once. In `e*e` two edges lead from one user to `e`, and you take off two.")
 def _users_once(end): return _count_users(end, by=lambda node: dict.fromkeys(_sources(node)))
 
-@ex.wrong("The list begins at the far end. Turn it round: `end` comes first.")
+@ex.wrong("The list begins at the far end. Reverse it: `end` comes first.")
 def _turned_round(end): return _count_users(end)[::-1]
 
 @ex.wrong()
@@ -386,7 +386,7 @@ def _(v): return _tanh(v)
 @softplus.wrong("You take the sigmoid of the *result*. The slope is the sigmoid of the input.")
 def _(v): return Var(_soft(v), (v, lambda g: g*_soft(v).sigmoid()))
 
-@softplus.wrong("The rule forgets what has come so far. Multiply the slope by `g`.")
+@softplus.wrong("The rule ignores the gradient that comes in. Multiply the slope by `g`.")
 def _(v): return Var(_soft(v), (v, lambda g: v.data.sigmoid()))
 
 @softplus.wrong("The gradient goes through unchanged. Multiply it by the slope on its way.")

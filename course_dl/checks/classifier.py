@@ -31,13 +31,13 @@ def _mean_of_means(batches, shape):
 # %% ../../nbs/checks/classifier.ipynb #9ffd3906
 ex = exercises.add("accuracy", reference=_accuracy,
     inputs=dict(batches=(st.tuples(_batch(3), _batch(1)) | st.tuples(_batch(2), _batch(2), _batch(1))).map(list)),
-    hints=["What is the shape of `preds > 0`, and what of `targets == 1`? Compare them only when they agree.",
+    hints=["What is the shape of `preds > 0`, and what is that of `targets == 1`? Compare them only when they agree.",
            "Join all batches with `torch.cat`, or count right answers and samples in a loop; either way there "
            "is one division at the end."])
 
 # %% ../../nbs/checks/classifier.ipynb #0842aeec
-ex.wrong("The mean of the batches' accuracies: a sample in a small batch counts more than one in a full batch. "
-         "Add up right answers and samples, and divide once, at the end.", partial(_mean_of_means, shape=-1))
+ex.wrong("That is the mean of the batches' accuracies: a sample in a small batch counts more than one in a full "
+         "batch. Add up right answers and samples, and divide once, at the end.", partial(_mean_of_means, shape=-1))
 
 @ex.wrong("(n, 1) against (n,) makes a table of n × n: each answer is compared with every target. Flatten the "
           "logits first.")
@@ -114,8 +114,8 @@ ex = exercises.add("momentum", reference=_stepper(lambda v, g: 0.9*v + g), probe
            "Then `p -= self.lr*v`, under `@torch.no_grad()`."])
 
 # %% ../../nbs/checks/classifier.ipynb #cdea00e0
-ex.wrong("That is plain SGD: the velocity is lost between steps. Keep it on `self`; `v = 0.9*v + p.grad` in a "
-         "loop only gives a name to something new.", BasicOptim)
+ex.wrong("That is plain SGD: the velocity is lost between steps. Keep it on `self`; `v = 0.9*v + p.grad` in a loop "
+         "only makes a new tensor and forgets it.", BasicOptim)
 
 @ex.wrong("All parameters share one velocity. Each needs its own, so keep a list of them.")
 class _Shared(BasicOptim):
@@ -216,7 +216,7 @@ def _net(std=None, bend=torch.relu, once=True, listed=slice(None)):
 # %% ../../nbs/checks/classifier.ipynb #ef510f1c
 ex = exercises.add("hidden_net", reference=_net(), probe=_ask_net,
     hints=["The weights have shapes (n_in, n_hidden) and (n_hidden, 1), the biases n_hidden and 1.",
-           "A sum of n random numbers grows like √n. So `init_params((n_in, n_hidden), n_in**-0.5)`, and alike "
+           "A sum of n random numbers grows like √n. So `init_params((n_in, n_hidden), n_in**-0.5)`, and likewise "
            "for the second layer.",
            "The model: `lambda xb: linear1(linear1(xb, w1, b1).relu(), w2, b2)`."])
 
@@ -257,7 +257,7 @@ ex.also(_net(bend=lambda o: o*(o > 0)));
 # %% ../../nbs/checks/classifier.ipynb #b54b7e74
 def _batch_noise(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if not lines: raise Wrong("No curve has four points or more. Try batches of 1, 2, 4, … images.")
+    if not lines: raise Wrong("No curve has four or more points. Try batches of 1, 2, 4, … images.")
     for x, y in lines:
         if x.min() < 1 or x.max() < 50:
             raise Wrong("Along x there must be sizes of batches, from a few images to hundreds; yours go from "
@@ -269,10 +269,10 @@ def _batch_noise(ax):
         slope = np.polyfit(x[near].log(), y[near].log(), 1)[0]
         if slope > 0.1:
             raise Wrong("Your curve rises, but larger batches must come closer to the full gradient. Plot a "
-                        "distance, not a likeness, and divide nothing by the size.")
+                        "distance, not a similarity, and do not multiply it by the size.")
         if slope > -0.3:
             raise Wrong("Your curve hardly falls. Draw the images of each batch at random: the first ones in the "
-                        "list are all 3s, and tell nothing of the 7s.")
+                        "list are all 3s, and say nothing about the 7s.")
         if slope < -0.75: raise Wrong("Your curve falls too fast, like 1/n. Did you leave the distance squared?")
     if (ax.get_xscale(), ax.get_yscale()) != ("log", "log"):
         raise Wrong("On linear axes the straight line does not show. Make both logarithmic, with `ax.loglog`.")

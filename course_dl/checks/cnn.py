@@ -35,8 +35,8 @@ ex = exercises.add(
            "How many of them have `answers == i`? Divide that by how many there are."])
 
 # %% ../../nbs/checks/cnn.ipynb #2702f6ca
-@ex.wrong("That is the precision: of all that were *called* so, the share that is. Divide by how many images "
-          "each class has.")
+@ex.wrong("That is the precision: of all images that were *called* so, the share that really are. Divide by how many "
+          "images each class has.")
 def _(truth, answers, n): return _right(truth, answers, n)/torch.bincount(answers, minlength=n)
 
 @ex.wrong("That is the accuracy over all classes, one number. Each class needs its own.")
@@ -113,7 +113,7 @@ def _only_last(model, epochs, train_dl, valid_dl, opt, path):
     save_weights(model, path)
     return history[-1]["accuracy"]
 
-ex.wrong("The file holds the best weights, the model still the last ones. Load the file at the end.",
+ex.wrong("The file holds the best weights, but the model still has the last ones. Load the file at the end.",
          _best_by(_higher, load=False))
 
 @ex.wrong("The accuracy is the best, but the weights you keep are the last. Either you save after every epoch, "
@@ -199,7 +199,7 @@ _one, _other, _level = (top - slope*np.abs(_shifts) for top, slope in ((0.8, 0.1
 
 ex = exercises.add("shifted", reference=_drawn(_shifts, _one, _other, _level), probe=_shifted,
     hints=["`evaluate(net, TensorLoader(x_valid.roll(n, -1), y_valid, bs=1000))[\"accuracy\"]` is one point.",
-           "The third network gets `move(x_train[:20_000], seed=0)`, and the labels of before.",
+           "The third network gets `move(x_train[:20_000], seed=0)`, and the same labels as before.",
            "One list of accuracies for each model, each drawn with `ax.plot(shifts, accuracies)`."])
 
 # %% ../../nbs/checks/cnn.ipynb #08dd1783

@@ -25,7 +25,7 @@ ex = exercises.add("kernel", reference=_edges.T,
 
 # %% ../../nbs/checks/convolution.ipynb #710612d9
 ex.wrong("That is `kernel` itself, which compares above and below.", _edges)
-ex.wrong("You subtract the right from the left. Turn the signs around.", -_edges.T)
+ex.wrong("You subtract the right from the left. Flip the signs.", -_edges.T)
 ex.wrong("You compare the upper and the lower neighbors the wrong way around; left and right are asked for.",
          -_edges)
 ex.wrong("Only the middle row is compared. The rows above and below it count as well.",
@@ -59,12 +59,12 @@ ex = exercises.add("padded_conv", reference=_convolve, probe=_use,
 @ex.wrong("You leave out the rim of zeros. Lay it around the image with `F.pad`.")
 def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, 0, stride)
 
-@ex.wrong("Your kernel goes on by one pixel whatever `stride` says. Keep every `stride`-th row and column of "
-          "the answers.")
+@ex.wrong("Your kernel moves on by one pixel whatever `stride` says. Keep every `stride`-th row and column of the "
+          "answers.")
 def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, padding, 1)
 
-@ex.wrong("Only left and right get a rim. `F.pad` takes two numbers for each axis, from the last one on: four "
-          "of them.")
+@ex.wrong("Only left and right get a rim. `F.pad` takes two numbers for each axis, beginning with the last one: four "
+          "in all.")
 def _(image, kernel, padding=0, stride=1): return _convolve(image, kernel, (0, padding), stride)
 
 @ex.wrong("Only the right and the lower side get a rim. All four need one.")
@@ -159,7 +159,7 @@ def _see_far(ax):
     if any(x.min() < 1 for x, _ in lines): raise Wrong("Along x there must be numbers of blocks, from 1 on.")
     def has(wanted): return any(np.allclose(y, wanted(x.numpy())) for x, y in lines)
     if not has(lambda n: 2*n + 1):
-        raise Wrong("One line must be 3, 5, 7, …: each 3 by 3 convolution adds two pixels. Yours has none such.")
+        raise Wrong("One line must be 3, 5, 7, …: each 3 by 3 convolution adds two pixels. None of yours is.")
     if has(lambda n: 2**(n + 1) - 1):
         raise Wrong("The line with pooling leaves out the size of the pooling, 2. It widens the field as well.")
     if has(lambda n: 3*n + 1):

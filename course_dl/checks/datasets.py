@@ -32,8 +32,8 @@ ex = exercises.add("honest_accuracy", reference=_honest_accuracy,
            "The right answers are `sum(o.sum() for o in batches)`. How many samples are there?"])
 
 # %% ../../nbs/checks/datasets.ipynb #5c76adb9
-@ex.wrong("That is the mean of batch means: a short batch counts as much as a long one. Add up what is right "
-          "and how many there are, and divide once.")
+@ex.wrong("That is the mean of batch means: a short batch counts as much as a long one. Add up the right answers and "
+          "all the answers, and divide once.")
 def _(batches): return torch.stack([o.mean() for o in batches]).mean()
 
 @ex.wrong("That is how many answers are right. Divide by the number of samples.")
@@ -63,7 +63,7 @@ def _(batches):
 # %% ../../nbs/checks/datasets.ipynb #abd0478e
 def _shares(answer, y):
     weights = torch.as_tensor(answer(y)).double()
-    if (weights < 0).any(): raise Wrong("A weight below 0 is no chance to be drawn.")
+    if (weights < 0).any(): raise Wrong("A weight below 0 makes no sense as a chance of being drawn.")
     return weights/weights.sum()
 
 ex = exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y],
@@ -73,13 +73,13 @@ ex = exercises.add("fair_weights", reference=lambda y: 1/y.bincount()[y],
            "inverse proportion to that."])
 
 # %% ../../nbs/checks/datasets.ipynb #017f0413
-@ex.wrong("These weights make common classes commoner still. A class with many samples needs small weights.")
+@ex.wrong("These weights make common classes even more common. A class with many samples needs small weights.")
 def _(y): return y.bincount()[y]
 
 @ex.wrong("That is one weight for each class. The sampler wants one for each sample: look it up with `[y]`.")
 def _(y): return 1/y.bincount()
 
-@ex.wrong("With equal weights each class is drawn as often as it occurs. Use how many samples a class has.")
+@ex.wrong("With equal weights each class is drawn as often as it occurs. Use the number of samples in each class.")
 def _(y): return torch.ones(len(y))
 
 @ex.wrong("Rare classes weigh more, but not by the right factor. With half as many samples, each must weigh "
@@ -154,7 +154,7 @@ class _DrawnOnce(_Loader):
 class _Apart(_Loader):
     def __iter__(self): yield from zip(self.x[self.order()].split(self.bs), self.y[self.order()].split(self.bs))
 
-@ex.wrong("The samples come as they lie. Draw an order with `torch.randperm`.")
+@ex.wrong("The samples come in their old order. Draw an order with `torch.randperm`.")
 class _InOrder(_Loader):
     def order(self): return torch.arange(len(self.x))
 
@@ -298,7 +298,7 @@ def _with_numpy_choice(items, size):
 # %% ../../nbs/checks/datasets.ipynb #c486c780
 def _buffer_size(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
-    if not lines: raise Wrong("No line has three points or more. Try several sizes, from 1 to 12,000.")
+    if not lines: raise Wrong("No line has three or more points. Try several sizes, from 1 to 12,000.")
     x, y = lines[0]
     if x.min() > 10 or x.max() < 10_000:
         raise Wrong(f"Along x there must be sizes of the buffer, from 1 to 12,000; yours go from {x.min():g} to "

@@ -44,7 +44,7 @@ ex.hint("Begin with 0 and 1. In the loop, keep `1 - momentum` of the old value a
         "`x.mean((0, 2, 3))` and `x.var((0, 2, 3))` are the new values; `var` divides by one less already.")
 
 # %% ../../nbs/checks/deeper.ipynb #5e64a7c1
-@ex.wrong("Your variance is the plain mean of the squares. What is kept divides by one less than the number of values.")
+@ex.wrong("Your variance divides by the number of values. The one that is kept divides by one less.")
 def _plain_variance(batches, momentum=0.1): return _averaged(batches, momentum, correction=0)
 
 @ex.wrong("You give the old value the weight `momentum`. PyTorch gives it to the new one.")
@@ -53,7 +53,7 @@ def _turned(batches, momentum=0.1): return _averaged(batches, 1 - momentum)
 @ex.wrong("The variance starts at 1, not at 0.")
 def _from_zero(batches, momentum=0.1): return _averaged(batches, momentum, start=(0., 0.))
 
-@ex.wrong("You keep the last batch only. Each batch moves the averages by a part of the way.")
+@ex.wrong("You keep the last batch only. Each batch moves the averages part of the way.")
 def _last(batches, momentum=0.1): return batches[-1].mean((0, 2, 3)), batches[-1].var((0, 2, 3))
 
 @ex.wrong("You add the new values without scaling the old ones by `1 - momentum`.")
@@ -199,10 +199,10 @@ def _hot(o, n): return F.one_hot(o, n).float()
 @mixed_targets.wrong("You spread the rest over all classes. It belongs to the class of the second image.")
 def _(first, second, share, n): return share*_hot(first, n) + (1 - share)/n
 
-@mixed_targets.wrong("The shares are swapped: `share` is that of the first image.")
+@mixed_targets.wrong("The shares are swapped: `share` belongs to the first image.")
 def _(first, second, share, n): return (1 - share)*_hot(first, n) + share*_hot(second, n)
 
-@mixed_targets.wrong("Each image gets its whole certainty. Scale by the shares; a row must add up to 1.")
+@mixed_targets.wrong("Each image counts in full. Scale by the shares; a row must add up to 1.")
 def _(first, second, share, n): return _hot(first, n) + _hot(second, n)
 
 @mixed_targets.wrong("Where both are the same class, the shares add up to 1. In yours the second one overwrites the "

@@ -27,17 +27,17 @@ ex = exercises.add("unequal_mean", reference=lambda gradients, sizes: torch.tens
            "Multiply each row by its size, add the rows, divide by `sum(sizes)`."])
 
 # %% ../../nbs/checks/distributed.ipynb #dc2d5ca6
-@ex.wrong("That is the plain mean: a sample of a small part counts more than one of a large part. Weigh each "
-          "row by its size.")
+@ex.wrong("That is the plain mean: a sample of a small part counts more than one of a large part. Weight each row by "
+          "its size.")
 def _(gradients, sizes): return gradients.mean(0)
 
-@ex.wrong("You weigh by size, but add only. Divide by the number of all samples.")
+@ex.wrong("You weight by size, but only add up. Divide by the number of all samples.")
 def _(gradients, sizes): return torch.tensor(sizes).float() @ gradients
 
 @ex.wrong("You divide by the number of workers. The weights are sizes, so divide by their sum.")
 def _(gradients, sizes): return torch.tensor(sizes).float() @ gradients/len(sizes)
 
-@ex.wrong("Each row is weighed, but nothing is added up. The whole batch has one gradient.")
+@ex.wrong("Each row is weighted, but nothing is added up. The whole batch has one gradient.")
 def _(gradients, sizes): return gradients*torch.tensor(sizes)[:, None]/sum(sizes)
 
 @ex.wrong("You divide by the sizes, so the smallest part counts most. Multiply by them.")
@@ -128,8 +128,8 @@ ex = exercises.add(
     reference=lambda logits, targets, batch, workers: bce_loss(logits, targets)*len(targets)*workers/batch,
     probe=_part_loss, inputs=dict(sizes=st.sampled_from([[1, 2], [1, 3], [3, 2], [1, 2, 4], [5, 1, 2], [2, 2]])),
     examples=12,
-    hints=["Weighed by its share of the batch, `len(targets)/batch`, each part would be right if the gradients "
-           "were *added*.",
+    hints=["Weighted by its share of the batch, `len(targets)/batch`, each part would be right if the gradients were "
+           "*added*.",
            "They are averaged over `workers`, so multiply by `workers` as well."])
 
 # %% ../../nbs/checks/distributed.ipynb #498af8e1
@@ -187,7 +187,7 @@ ex = exercises.add("ring", reference=lambda rank, t, n: (rank-t) % n,
     probe=_ring, inputs=dict(n=st.integers(2, 5)), examples=4,
     hints=["In step 0 worker r may send piece r. Its right neighbor, r+1, now holds the sum of two for this "
            "piece, and sends it on in step 1.",
-           "So the number falls by one in each step. Where it falls below 0, it begins again at n-1."])
+           "So the number falls by one in each step. Below 0, it wraps around to n-1."])
 
 # %% ../../nbs/checks/distributed.ipynb #47fb2015
 @ex.wrong("Each worker sends its own piece, over and over. Send on what has just arrived from the left.")
@@ -196,7 +196,7 @@ def _(rank, t, n): return rank
 @ex.wrong("You go through the pieces the wrong way. What arrives from the left neighbor has a number one lower.")
 def _(rank, t, n): return (rank+t) % n
 
-@ex.wrong("All workers send the piece of the same number, so some sums are never carried on. Start with a "
+@ex.wrong("All workers send the piece with the same number, so some sums are never carried on. Start with a "
           "different piece at each worker.")
 def _(rank, t, n): return t % n
 
@@ -221,7 +221,7 @@ def _model(n, compute=100., wait=0.5, send=8.): return 100/(compute/n + 2*(n-1)*
 
 def _speedup(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 5]
-    if not lines: raise Wrong("No line has five points or more. Try every number of workers from 1 to 32.")
+    if not lines: raise Wrong("No line has five or more points. Try every number of workers from 1 to 32.")
     x, y = next(((x, y) for x, y in lines if len(y) and not torch.allclose(x, y)), lines[0])
     if x.min() < 1 or x.max() < 16:
         raise Wrong(f"Along x there must be numbers of workers, from 1 to 32; yours go from {x.min():g} to "

@@ -28,7 +28,7 @@ ex.hint("First to floats from 0 to 1, then standardize, then move the channels t
         "`permute(2, 0, 1)` moves the channels, `[None]` adds an axis of one image.")
 
 # %% ../../nbs/checks/export.ipynb #c90x0009
-@ex.wrong("The pixels still go up to 255. Divide by 255 first: mean and std are of pixels from 0 to 1.")
+@ex.wrong("The pixels still go up to 255. Divide by 255 first: mean and std belong to pixels from 0 to 1.")
 def _(image, mean, std):
     return ((image.float() - torch.tensor(mean))/torch.tensor(std)).permute(2, 0, 1)[None]
 
@@ -52,7 +52,7 @@ def _(image, mean, std): return _ready(image, mean, std).transpose(2, 3)
 @ex.wrong("Every channel has its own mean and std, by its number. You use those of another channel.")
 def _(image, mean, std): return _ready(image, mean[::-1], std[::-1])
 
-@ex.wrong("A network takes batches, also of one image. Add an axis in front, of length 1.")
+@ex.wrong("A network takes batches, even of a single image. Add an axis in front, of length 1.")
 def _(image, mean, std): return _ready(image, mean, std)[0]
 
 # %% ../../nbs/checks/export.ipynb #c90x0010
@@ -99,7 +99,7 @@ ex.hint("The normalization multiplies by `gamma/(var + eps).sqrt()`: call it `sc
 def _(weight, bias, gamma, beta, mean, var, eps):
     return _fold(weight, 0*bias, gamma, beta, mean, var, eps)
 
-@ex.wrong("The own bias must be scaled like everything that comes in: `(bias - mean)*scale`.")
+@ex.wrong("The layer's own bias must be scaled like everything else that comes in: `(bias - mean)*scale`.")
 def _(weight, bias, gamma, beta, mean, var, eps):
     new, shift = _fold(weight, 0*bias, gamma, beta, mean, var, eps)
     return new, shift + bias
@@ -223,7 +223,7 @@ def _(low, high):
 # %% ../../nbs/checks/export.ipynb #c90x0023
 def _bits(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 8]
-    if not lines: raise Wrong("Plot a line of eight points or more, from 2 bits on.")
+    if not lines: raise Wrong("Plot a line of eight or more points, from 2 bits on.")
     bits, errors = lines[0]
     if (errors <= 0).any(): raise Wrong("An error is above 0. Take absolute values before the largest.")
     if bits.min() > 3 or bits.max() > 20 or (bits.diff() <= 0).any():

@@ -30,10 +30,10 @@ def _dropped(answer, p):
     if not gone.any(): raise Wrong("Nothing is dropped. Multiply by random zeros and ones.")
     whole = gone.all((-1, -2))
     if (gone.any((-1, -2)) != whole).any():
-        raise Wrong("Some maps are dropped in part. Draw one random number a map: shape (n, channels, 1, 1).")
+        raise Wrong("Some maps are dropped in part. Draw one random number per map: shape (n, channels, 1, 1).")
     share = whole.float().mean().item()
     if abs(share - p) > 0.04 and abs(share - (1 - p)) < 0.04:
-        raise Wrong("You keep with probability `p`. That is the probability to be dropped.")
+        raise Wrong("You keep with probability `p`. That is the probability of being dropped.")
     if abs(share - p) > 0.04: raise Wrong(f"Of many maps a share of {share:.2f} is dropped; `p` is {p}.")
     if (whole == whole[:1]).all():
         raise Wrong("The same channels are dropped in every image. Draw for each image.")
@@ -108,11 +108,11 @@ def _no_bins(sure, right, bins): return (sure.mean() - right.mean()).abs()
 @ex.wrong("You take the gap of each answer. Within a bin, first take the means.")
 def _each(sure, right, bins): return (sure - right).abs().mean()
 
-ex.wrong("Each bin counts the same. Weigh it by its share of the answers.",
+ex.wrong("Each bin counts the same. Weight it by its share of the answers.",
          _with_bins(lambda sure, right, share, n: (sure.mean() - right.mean()).abs()/n))
 ex.wrong("Gaps of different sign cancel. Drop the sign in each bin.",
          _with_bins(lambda sure, right, share, n: share*(sure.mean() - right.mean())))
-ex.wrong("You take the square of each gap. Take its size.",
+ex.wrong("You take the square of each gap. Take its absolute value.",
          _with_bins(lambda sure, right, share, n: share*(sure.mean() - right.mean())**2))
 ex.wrong("You take the largest gap. Take the mean of all, weighted by share.",
          lambda sure, right, bins: max(
@@ -141,7 +141,7 @@ def _by_python(sure, right, bins):
 # %% ../../nbs/checks/generalize.ipynb #a05dbd7d
 def _valley(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 8]
-    if not lines: raise Wrong("There is no curve of eight points or more.")
+    if not lines: raise Wrong("There is no curve of eight or more points.")
     x, y = max(lines, key=lambda line: len(line[0]))
     if x.min() > 0.8 or x.max() < 3: raise Wrong("The temperatures should go from 0.5 to 5.")
     if y.min() <= 0: raise Wrong("A cross-entropy is above 0; one of yours is not.")

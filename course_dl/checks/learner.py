@@ -69,7 +69,7 @@ class _BothLosses(_Empty):
 class _OnePerEpoch(_Empty):
     def after_epoch(self, learn): self.losses.append(learn.history[-1]["valid_loss"])
 
-@ex.wrong("A second training goes on with the list of the first. Begin an empty one in `before_fit`.")
+@ex.wrong("A second training continues the list of the first. Begin an empty one in `before_fit`.")
 class _NeverNew(_ValidRecorder):
     def __init__(self): self.losses = []
     def before_fit(self, learn): return self.losses
@@ -139,7 +139,7 @@ ex.wrong("Your rate climbs to only half of `lr_max`. It must be there in the mid
          _schedule(lambda pos, learn: min(pos, 1-pos)))
 ex.wrong("Your rate changes from epoch to epoch. Let it change at every step: `learn.step` counts them.",
          _schedule(lambda pos, learn: 1 - abs(2*(learn.epoch-1)/learn.epochs - 1)))
-ex.wrong("Your triangle stands on its tip: the rate falls first and climbs then.",
+ex.wrong("Your triangle stands on its tip: the rate first falls, then climbs.",
          _schedule(lambda pos, learn: abs(2*pos - 1)));
 
 # %% ../../nbs/checks/learner.ipynb #6ee80c50
@@ -277,7 +277,7 @@ ex.also(_clipper(_rescale_long), _clipper(nn.utils.clip_grad_norm_, "before_step
 # %% ../../nbs/checks/learner.ipynb #9ad33e92
 def _peak_rate(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if not lines: raise Wrong("No line has four points or more. Try several rates, from 0.001 to 10.")
+    if not lines: raise Wrong("No line has four or more points. Try several rates, from 0.001 to 10.")
     x, y = lines[0]
     if x.min() <= 0:
         raise Wrong(f"A learning rate is above 0; yours go down to {x.min():.3g}. Plot the rates, not their "
@@ -293,7 +293,7 @@ def _peak_rate(ax):
         raise Wrong(f"With a good rate the accuracy is above 0.9; your best is {y.max():.3g}. Does each rate get "
                     "a new network, and its optimizer that network's parameters?")
     if ax.get_xscale() != "log":
-        raise Wrong("On a linear axis most of your rates are crowded at the left. Make it logarithmic, with "
+        raise Wrong("On a linear axis most of your rates are crowded on the left. Make it logarithmic, with "
                     "`ax.semilogx`.")
     need_labels(ax)
     return True

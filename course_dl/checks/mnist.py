@@ -43,7 +43,7 @@ def _(logits, y): return (logits.topk(2).indices == y[:, None]).any().float()
 @ex.wrong("You compare the logits with the digit. `topk` returns values and indices; the indices are the digits.")
 def _(logits, y): return (logits.topk(2).values == y[:, None]).any(1).float().mean()
 
-@ex.wrong("That is how many images, not which share. Take the mean.")
+@ex.wrong("That is the number of images, not the share. Take the mean.")
 def _(logits, y): return (logits.topk(2).indices == y[:, None]).any(1).sum()
 
 @ex.wrong("These are the two smallest logits. Sort the other way.")
@@ -83,7 +83,7 @@ ex = exercises.add("penalty", reference=lambda params, wd: wd/2*sum((p**2).sum()
 @ex.wrong("This decays twice as fast: the derivative of p² is 2p. Take half of it.")
 def _(params, wd): return wd*sum((p**2).sum() for p in params)
 
-@ex.wrong("Means make the decay weaker the more numbers a parameter has. Take sums.")
+@ex.wrong("With means, the decay is weaker the more numbers a parameter has. Take sums.")
 def _(params, wd): return wd/2*sum((p**2).mean() for p in params)
 
 @ex.wrong("Absolute values pull every number by the same amount, large or small. Take squares.")
@@ -258,7 +258,7 @@ ex.also(_Adam);
 # %% ../../nbs/checks/mnist.ipynb #8298af67
 def _rate_finder(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 10]
-    if not lines: raise Wrong("No line has ten points or more. Try 100 rates or more, one `update` each.")
+    if not lines: raise Wrong("No line has ten or more points. Try 100 or more rates, one `update` each.")
     x, order = lines[0][0].sort()
     y = lines[0][1][order]
     if x[0] <= 0 or x[-1] < 1000*x[0]:
@@ -268,7 +268,7 @@ def _rate_finder(ax):
         raise Wrong("Your rates do not grow by a constant factor, and small ones are hardly tried. Use `logspace` "
                     "instead of `linspace`.")
     if ax.get_xscale() != "log":
-        raise Wrong("On a straight axis all small rates lie on one spot. Use `ax.semilogx`.")
+        raise Wrong("On a linear axis all small rates fall on one spot. Use `ax.semilogx`.")
     x, y = x[y.isfinite()], y[y.isfinite()]
     if not 2 < y[0] < 2.7:
         raise Wrong(f"A network that knows nothing has a loss near log 10 = 2.3; yours begins at {y[0]:.3g}. "
@@ -277,7 +277,7 @@ def _rate_finder(ax):
         raise Wrong(f"The loss never falls below {y.min():.3g}. Is the network the same one from step to step, "
                     "and are the rates large enough?")
     if y[y.argmin():].max() < 1.05*y.min():
-        raise Wrong("The loss never rises again, so nobody sees what is too much. Go on to larger rates.")
+        raise Wrong("The loss never rises again, so nobody can see which rate is too large. Go on to larger rates.")
     need_labels(ax)
     return True
 
@@ -323,10 +323,10 @@ exercises.all["penalty"].also(
     hints=["The place is 1 plus the number of digits with a larger logit.",
            "`logits.gather(1, y[:, None])` is the logit of the right digit, in the shape to be compared with its row."])
 def mean_place(logits, y):
-    """On which place?
+    """In which place?
 
-    Put the digits of each image in order, from the largest of its `logits`, shape (n, classes), to the smallest. On
-    which place stands the right digit `y`? The first place is 1. Return the mean place over all images."""
+    Put the digits of each image in order, from the largest of its `logits`, shape (n, classes), to the smallest. In
+    which place is the right digit `y`? The first place is 1. Return the mean place over all images."""
     return ((logits > logits.gather(1, y[:, None])).sum(1) + 1).float().mean()
 
 # %% ../../nbs/checks/mnist.ipynb #7a51b702
@@ -347,8 +347,8 @@ def _(logits, y): return (_place(logits, y) + 1).sum()
 @mean_place.wrong("These are the places, one for each image. Take their mean.")
 def _(logits, y): return _place(logits, y) + 1
 
-@mean_place.wrong("`argsort` says which digit has each place. You look up which digit stands on place `y`; the place "
-                  "where `y` stands is asked for.")
+@mean_place.wrong("`argsort` says which digit has each place. You look up which digit is in place `y`; you are asked "
+                  "for the place of `y`.")
 def _(logits, y): return (logits.argsort(1, descending=True).gather(1, y[:, None]) + 1).float().mean()
 
 # %% ../../nbs/checks/mnist.ipynb #7a51b703

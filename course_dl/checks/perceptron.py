@@ -109,7 +109,7 @@ def _(logits, target): return F.cross_entropy(logits, target, reduction="sum")
           "`logits[range(len(target)), target]`.")
 def _(logits, target): return (logits.logsumexp(1)[:, None]-logits[:, target]).mean()
 
-@ex.wrong("The sign is turned around: right answers cost more than wrong ones.")
+@ex.wrong("The sign is flipped: right answers cost more than wrong ones.")
 def _(logits, target): return -F.cross_entropy(logits, target)
 
 @ex.wrong("That rewards a large right logit, whatever the others are. Add `logsumexp` over the classes.")
@@ -268,7 +268,7 @@ ex.also(_Recursive);
 def _near_the_limit(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
     if len(lines) < 2:
-        raise Wrong("Two curves of three points or more are wanted, drawn with `ax.plot`: the accuracies and the "
+        raise Wrong("Two curves of three or more points are wanted, drawn with `ax.plot`: the accuracies and the "
                     "Bayes limit.")
     for x, y in lines:
         if x.min() < 0 or x.min() > 2 or x.max() < 4:

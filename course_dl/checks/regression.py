@@ -92,8 +92,8 @@ def _(x): return 1/_curvatures(x)[0]
 @ex.wrong("That is half of it. Set the two factors opposite, 1 − lr·λ₁ = −(1 − lr·λ₂), and solve for lr.")
 def _(x): return 1/_curvatures(x).sum()
 
-@ex.wrong("Your Hessian lacks its factor 2, so your rate is twice too large. The second derivative of a square "
-          "is 2.")
+@ex.wrong("Your Hessian lacks its factor 2, so your rate is twice what it should be. The second derivative of a "
+          "square is 2.")
 def _(x): return 4/_curvatures(x).sum()
 
 # %% ../../nbs/checks/regression.ipynb #89b5887f
@@ -185,8 +185,7 @@ def _look(make):
     if torch.equal(ds[:][1], everything[1]):
         raise Wrong("Two looks at a pair show the same noise. Draw it in `__getitem__`, not once in `__init__`.")
     if noise.std() < 1e-3:
-        raise Wrong("All pairs of a look get one and the same shake. Draw a number for each: "
-                    "`torch.randn_like(y)`.")
+        raise Wrong("All pairs in one look get the same noise. Draw a number for each: `torch.randn_like(y)`.")
     if noise.mean().abs() > 0.1:
         raise Wrong("The noise lifts all targets: its mean must be 0. `randn` is normal noise, `rand` runs from 0 "
                     "to 1.")
@@ -250,7 +249,7 @@ def _gap():
 def _calmer(ax):
     lines = [y for x, y in curves(ax) if len(y) >= 30]
     if len(lines) < 2:
-        raise Wrong("Two curves are wanted, of 30 points or more: one with a constant rate and one with a falling "
+        raise Wrong("Two curves are wanted, of 30 or more points: one with a constant rate and one with a falling "
                     "rate.")
     tails = [y[-max(len(y)//10, 3):] for y in lines]
     calm, shaky = sorted(tails, key=lambda o: o.mean())[::len(tails)-1]
@@ -262,7 +261,7 @@ def _calmer(ax):
                     "it fall later, or more slowly.")
     if abs(end - _gap()) < 2e-4 and calm.std() < 2e-4:
         raise Wrong("Your curve settles at the distance between the true line and least squares. Descent knows "
-                    "nothing of the truth: measure from `best`.")
+                    "nothing about the truth: measure from `best`.")
     if other < 2*end and 0.001 < end < 0.0022:
         raise Wrong("Both curves end at the noise floor: that is the loss, which hides the trembling. Plot the "
                     "distance from `best`.")
@@ -341,7 +340,7 @@ def _(surface, n): return np.linspace(*_ends(surface), n)
 @root_levels.wrong("These are the roots of the levels. Square them.")
 def _(surface, n): return np.linspace(*np.sqrt(_ends(surface)), n)
 
-@root_levels.wrong("The squares are evenly spaced in yours. Take roots first, and squares afterwards.")
+@root_levels.wrong("In yours, the squares are evenly spaced. Take roots first, and squares afterwards.")
 def _(surface, n): return np.linspace(*np.square(_ends(surface)), n)**0.5
 
 @root_levels.wrong("The highest height is missing: both ends belong to the n levels.")

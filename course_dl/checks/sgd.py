@@ -42,7 +42,7 @@ ex = exercises.add("cubic", reference=_cubic,
            "Each term has one power of `t` less than the one before it; the last has none."])
 
 # %% ../../nbs/checks/sgd.ipynb #ba325840
-@ex.wrong("The third term lacks its `t`: so `c` can only lift the curve, as `d` does.")
+@ex.wrong("The third term lacks its `t`, so `c` can only lift the curve, as `d` does.")
 def _(t, p): return p[0]*t**3 + p[1]*t**2 + p[2] + p[3]
 
 @ex.wrong("You take the parameters from the lowest power up. The first one belongs to the highest, `t**3`.")
@@ -145,7 +145,7 @@ def _(f, x, lr, steps):
 # %% ../../nbs/checks/sgd.ipynb #c03a000a
 def _rates(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 8]
-    if not lines: raise Wrong("No curve has eight points or more. Try twenty rates.")
+    if not lines: raise Wrong("No curve has eight or more points. Try twenty rates.")
     for x, y in lines:
         if not (x > 0).all() or x.min() > 0.005 or x.max() < 0.215:
             raise Wrong("Along x there must be learning rates from 0.001, which is too small, to 0.3, which is too "
@@ -174,8 +174,8 @@ def _drawn(x, y, xlabel="learning rate", ylabel="loss", scale="log"):
     return drawn((x, y), xlabel=xlabel, ylabel=ylabel, xscale=scale, yscale=scale)
 
 ex = exercises.add("rates", reference=_drawn(_tried, _ends), probe=_rates,
-    hints=["`losses_at(lr, steps=101)[-1]` is the loss after 100 steps: the last one is noted before its step.",
-           "`torch.logspace(-3, -0.52, 20)` gives rates from 0.001 to 0.3 at equal ratios.",
+    hints=["`losses_at(lr, steps=101)[-1]` is the loss after 100 steps, since each loss is noted before its step.",
+           "`torch.logspace(-3, -0.52, 20)` gives rates from 0.001 to 0.3, each the same multiple of the one before.",
            "`fig, ax = plt.subplots()`, then `ax.loglog(rates, ends, \"o-\")` and labels for both axes."])
 
 # %% ../../nbs/checks/sgd.ipynb #c03a000c
@@ -215,7 +215,7 @@ def wave(t, params):
 @wave.wrong("That is the cubic. A wave is wanted, with `torch.sin`.")
 def _(t, p): return _cubic(t, p)
 
-@wave.wrong("`c` is multiplied by `b` in yours. It is added after the product of `b` and the time.")
+@wave.wrong("In yours, `c` is multiplied by `b`, too. Add it to the product of `b` and the time.")
 def _(t, p): return p[0]*torch.sin(p[1]*(t + p[2])) + p[3]
 
 @wave.wrong("Your wave swings around 0. The fourth parameter lifts it.")

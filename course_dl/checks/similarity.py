@@ -29,7 +29,7 @@ def _(images): return images.median()
 @ex.wrong("`median` over an axis returns the values and where they were. Keep its `.values`.")
 def _(images): return images.median(0)
 
-@ex.wrong("That is where each median was, not what it was: `.indices` instead of `.values`.")
+@ex.wrong("That is where each median was, not what it was. Use `.values` instead of `.indices`.")
 def _(images): return images.median(0).indices
 
 @ex.wrong("You take the median over the rows of each image. The images lie along axis 0.")
@@ -132,7 +132,7 @@ ex = exercises.add("nearest", reference=lambda x, ideals: l2_distance(x[:, None]
 @ex.wrong("That is the farthest ideal: the smallest distance wins, so `argmin`.")
 def _(x, ideals): return l2_distance(x[:, None], ideals).argmax(1)
 
-@ex.wrong("That is the smallest distance itself, not which ideal has it: `argmin` instead of `min`.")
+@ex.wrong("That is the smallest distance itself, not which ideal has it. Use `argmin` instead of `min`.")
 def _(x, ideals): return l2_distance(x[:, None], ideals).min(1).values
 
 @ex.wrong("For each ideal you name the nearest image. Go along the other axis.")
@@ -165,12 +165,12 @@ def _(x, ideals):
 def _how_few(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 3]
     if not lines:
-        raise Wrong("No line has three points or more. Try several numbers of images, from 1 to all of them.")
+        raise Wrong("No line has three or more points. Try several numbers of images, from 1 to all of them.")
     x, y = lines[0]
     if x.min() < 1 or x.max() < 100:
         raise Wrong("Along x there must be numbers of images, from 1 to all; yours go from {:g} to {:g}.",
                     x.min(), x.max())
-    if y.max() > 1: raise Wrong("An accuracy lies between 0 and 1; your greatest is {:.3g}.", y.max())
+    if y.max() > 1: raise Wrong("An accuracy lies between 0 and 1; your highest is {:.3g}.", y.max())
     if y[x.argmax()] < 0.8:
         raise Wrong("With all images the accuracy is above 0.9; yours is {:.3g}. Did you plot the error?",
                     y[x.argmax()])

@@ -30,18 +30,18 @@ ex = exercises.add("normalize", reference=lambda train, new: (new-train.mean())/
           "on different days. Use those of `train`.")
 def _(train, new): return (new-new.mean())/new.std()
 
-@ex.wrong("You mix the new readings into the mean and spread. The model may know nothing of them: take `train` "
+@ex.wrong("You mix the new readings into the mean and spread. The model must know nothing about them: use `train` "
           "alone.")
 def _(train, new): return (new-torch.cat([train, new]).mean())/torch.cat([train, new]).std()
 
 @ex.wrong("You return the training readings. The new ones are wanted.")
 def _(train, new): return (train-train.mean())/train.std()
 
-@ex.wrong("The mean is gone, the spread is not yet 1. Divide by the standard deviation.")
+@ex.wrong("The mean is gone, but the spread is not yet 1. Divide by the standard deviation.")
 def _(train, new): return new-train.mean()
 
 @ex.wrong("You divide before you subtract: then the mean must be divided too. Subtract first, and mind the "
-          "brackets.")
+          "parentheses.")
 def _(train, new): return new/train.std()-train.mean()
 
 @ex.wrong("That is NumPy's spread, which divides by n. PyTorch's `std()` divides by n − 1.")
@@ -70,10 +70,10 @@ ex = exercises.add("absolute_slope", reference=lambda preds, y: (preds-y).sign()
            "`sign()` gives −1, 0 or 1; the mean brings in another factor."])
 
 # %% ../../nbs/checks/thermometer.ipynb #6528c5df
-@ex.wrong("The loss is a mean, so each prediction has only 1/n of the say. Divide by their number.")
+@ex.wrong("The loss is a mean, so each prediction counts only 1/n. Divide by the number of predictions.")
 def _(preds, y): return (preds-y).sign()
 
-@ex.wrong("The sign is turned around. Where the prediction is too high, raising it makes the loss larger.")
+@ex.wrong("The sign is flipped. Where the prediction is too high, raising it makes the loss larger.")
 def _(preds, y): return (y-preds).sign()/preds.numel()
 
 ex.wrong("That is `dloss`, of the squared error: it pulls harder the farther off it is.", dloss)
@@ -116,8 +116,8 @@ _readings = st.shared(st.sampled_from([4, 3]))
 
 ex = exercises.add("parabola_step", reference=_step,
     inputs=dict(x=tensors(_readings), y=tensors(_readings), params=tensors(3), lr=st.sampled_from([0.5, 0.1])),
-    hints=["`dloss` gives the slope of the loss in each prediction. It stays as it was in the lesson.",
-           "The predictions answer to a, w and b with `x**2`, `x` and 1. Multiply each by `dloss(...)` and add "
+    hints=["`dloss` gives the slope of the loss along each prediction. It is the same as in the lesson.",
+           "The slopes of a prediction along a, w and b are `x**2`, `x` and 1. Multiply each by `dloss(...)` and add "
            "up over the readings.",
            "`torch.stack` makes one gradient of the three sums; then `params - lr*gradient`."])
 
@@ -129,11 +129,11 @@ def _one_by_one(x, y, params, lr):
     for i in range(3): params[i] = _step(x, y, params, lr)[i]
     return params
 
-@ex.wrong("The prediction answers to `a` with x². You took the slope in x, 2x; the slope in the parameter is "
-          "wanted.")
+@ex.wrong("The slope of a prediction along `a` is x². You took the slope along x, 2ax; the slope along the parameter "
+          "is wanted.")
 def _(*o): return _step(*o, by_a=lambda x: 2*x)
 
-@ex.wrong("Your step is as many times too long as there are readings. The loss is a mean: divide by n.")
+@ex.wrong("Your step is n times too long, for n readings. The loss is a mean: divide by n.")
 def _(*o): return _step(*o, scale=len(o[0]))
 
 @ex.wrong("Your step is half as long as it should be: a square brings a factor of 2.")
@@ -193,8 +193,8 @@ ex = exercises.add("adam_moves", reference=_moves, inputs=dict(
            "At the end `torch.stack(moves)`."])
 
 # %% ../../nbs/checks/thermometer.ipynb #022b2532
-@ex.wrong("The averages start at 0, so your first moves go by averages that are far too small. Divide them by 1 "
-          "− 0.9^k and 1 − 0.999^k.")
+@ex.wrong("The averages start at 0, so your first moves use averages that are far too small. Divide them by 1 − "
+          "0.9^k and 1 − 0.999^k.")
 def _(grads, lr): return _moves(grads, lr, unbias=False)
 
 @ex.wrong("You divide by the mean square. Take its root: a slope over a slope has no unit, so every move is "
@@ -207,13 +207,13 @@ def _(grads, lr): return _moves(grads, lr, first=0)
 @ex.wrong("You go uphill. The moves need a minus.")
 def _(grads, lr): return -_moves(grads, lr)
 
-@ex.wrong("Each row of yours is where the parameter stands. How far it moves in that step is wanted.")
+@ex.wrong("Your rows say where the parameter stands. What is wanted is how far it moves in each step.")
 def _(grads, lr): return _moves(grads, lr).cumsum(0)
 
 @ex.wrong("Yours has no memory: every row depends on its own gradient only. Carry `m` and `s` from step to step.")
 def _(grads, lr): return _moves(grads, lr, keep=(0., 0.))
 
-@ex.wrong("You took 0.9 for both averages. That of the squares keeps 0.999.")
+@ex.wrong("You took 0.9 for both averages. The average of the squares keeps 0.999.")
 def _(grads, lr): return _moves(grads, lr, keep=(0.9, 0.9))
 
 # %% ../../nbs/checks/thermometer.ipynb #d0624be7
@@ -275,8 +275,8 @@ def _all_pairs(ax):
     drawn = _drawn_values(ax)
     if drawn(_right): return need_labels(ax) or True
     if drawn(_leaky):
-        raise Wrong("The line has seen all eleven readings, also the two that judge it. Fit it anew for each "
-                    "pair, on the other nine.")
+        raise Wrong("The line has seen all eleven readings, even the two that judge it. Fit it anew for each pair, "
+                    "on the other nine.")
     if drawn(_seen):
         raise Wrong("You judge each line by the nine readings it was fitted to. Judge it by the two held back.")
     if drawn(_all):
@@ -375,10 +375,10 @@ def log_cosh_slope(preds, y):
                       "smoothly.")
 def _(preds, y): return (preds-y).sign()/preds.numel()
 
-@log_cosh_slope.wrong("The loss is a mean, so each prediction has only 1/n of the say. Divide by their number.")
+@log_cosh_slope.wrong("The loss is a mean, so each prediction counts only 1/n. Divide by the number of predictions.")
 def _(preds, y): return torch.tanh(preds-y)
 
-@log_cosh_slope.wrong("The sign is turned around. Where the prediction is too high, raising it makes the loss larger.")
+@log_cosh_slope.wrong("The sign is flipped. Where the prediction is too high, raising it makes the loss larger.")
 def _(preds, y): return torch.tanh(y-preds)/preds.numel()
 
 log_cosh_slope.wrong("That is `dloss`, of the squared error: it pulls harder the farther off it is.", dloss)

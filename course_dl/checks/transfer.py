@@ -45,7 +45,8 @@ def _on_body(answer, sizes, training):
         raise Wrong("The body has changed: its running averages follow every batch in training mode. "
                     "Call `body.eval()` first.")
     if not all(p.requires_grad for p in body.parameters()):
-        raise Wrong("You switch the gradients of the body off for good. `torch.no_grad()` does it for some lines.")
+        raise Wrong("You switch the gradients of the body off for good. `torch.no_grad()` does it for a few lines "
+                    "only.")
     if not (isinstance(got, tuple | list) and len(got) == 2 and all(isinstance(o, Tensor) for o in got)):
         raise Wrong("Return two tensors, all features and all labels.")
     features, labels = got
@@ -56,7 +57,7 @@ def _on_body(answer, sizes, training):
 
 ex = exercises.add("features", reference=_features, probe=_on_body,
                    inputs=dict(sizes=st.lists(st.integers(2, 4), min_size=1, max_size=3), training=st.booleans()))
-ex.hint("Three things are to be set before the loop: a list to collect in, `body.eval()`, and `torch.no_grad()`.",
+ex.hint("Prepare three things before the loop: a list to collect in, `body.eval()`, and `torch.no_grad()`.",
         "Collect `(body(xb), yb)` in one pass, then `torch.cat` each; at the end `body.train(training)`, "
         "with the `training` from before.")
 
@@ -173,7 +174,7 @@ def _nearest_image(features, labels, others): return labels[torch.cdist(others, 
 @ex.wrong("You return the farthest class.")
 def _farthest(features, labels, others): return torch.cdist(others, _means(features, labels)).argmax(1)
 
-@ex.wrong("You multiply features with means; then a large mean always wins. Take distances.")
+@ex.wrong("You multiply features by means, so a large mean always wins. Take distances.")
 def _by_product(features, labels, others): return (others @ _means(features, labels).T).argmax(1)
 
 @ex.wrong("Differences of both signs cancel. Square them before the sum.")
