@@ -394,12 +394,19 @@ def address(site):
         server.shutdown()
 
 
+STRETCHED = """() => [...document.querySelectorAll("article img")].filter(o => o.clientWidth &&
+    Math.abs(o.clientWidth/o.clientHeight / (o.naturalWidth/o.naturalHeight) - 1) > .05).map(o => o.alt)"""
+
+
 def test_pages_load_quietly_and_fit_a_phone(tab, site, soups, address):
-    seen, wide = watch(tab, address), []
+    "Pictures get smaller, and keep their shape."
+    seen, wide, stretched = watch(tab, address), [], {}
     for path in sorted(soups):
         tab.goto(f"{address}/{path.relative_to(site).as_posix()}")
         if tab.evaluate("document.documentElement.scrollWidth > innerWidth"): wide.append(path.name)
+        stretched[path.name] = tab.evaluate(STRETCHED)
     assert not seen and not wide
+    assert not {page: pictures for page, pictures in stretched.items() if pictures}
 
 
 def test_what_is_not_there_has_a_page_from_which_one_gets_on(tab, address):
