@@ -409,6 +409,15 @@ def test_pages_load_quietly_and_fit_a_phone(tab, site, soups, address):
     assert not {page: pictures for page, pictures in stretched.items() if pictures}
 
 
+def test_a_formula_too_wide_for_a_phone_scrolls_by_key(tab, site):
+    tab.goto((site/"similarity.html").as_uri())
+    tab.locator("math[tabindex='0']").first.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_function("document.activeElement.scrollLeft > 0")
+    tab.set_viewport_size({"width": 1280, "height": 800})  # where it fits, one need not stop there
+    tab.wait_for_function("!document.querySelector('math[tabindex=\"0\"]')")
+
+
 def test_what_is_not_there_has_a_page_from_which_one_gets_on(tab, address):
     tab.goto(f"{address}/no/such/page.html")
     assert tab.locator("article img").evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
@@ -578,7 +587,7 @@ FEWER_TOKENS = """() => { const seen = new Set();
 
 @pytest.mark.timeout(900)  # minutes on a busy machine
 def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
-    "All rules in the light; in the dark the one that colors can break."
+    "All rules in the light; in the dark the one that colors can break, on a phone the one that width can."
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
     tab.set_viewport_size({"width": 1200, "height": 800})
     tab.emulate_media(reduced_motion="reduce")  # no color is caught halfway
@@ -589,6 +598,9 @@ def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
         found[page, "light"] = violations(axe, tab)
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")
         found[page, "dark"] = violations(axe, tab, runOnly=["color-contrast"])
+        tab.set_viewport_size({"width": 390, "height": 844})
+        found[page, "phone"] = violations(axe, tab, runOnly=["scrollable-region-focusable"])
+        tab.set_viewport_size({"width": 1200, "height": 800})
     assert not {page: o for page, o in found.items() if o}
 
 

@@ -8,3 +8,9 @@ for (const play of document.querySelectorAll(".film .play")) {
     play.textContent = play.dataset.again;
   });
 }
+
+// A formula that is wider than its column scrolls sideways, by key too.
+const sizes = new ResizeObserver(seen => {
+  for (const {target} of seen) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+});
+for (const formula of document.querySelectorAll("math[display=block]")) sizes.observe(formula);
