@@ -72,9 +72,9 @@ def data_command(
 def run_command(
     lessons:list[str]=typer.Argument(None, help="Pages such as sgd or 03_sgd, answers such as checks/sgd; "
                                                 "all pages unless given."),
-    slow:bool=typer.Option(False, "--slow", help="Run cells marked slow too."),
-    again:bool=typer.Option(False, "--again", help="Run pages too that went well before and have not changed."),
-    jobs:int=typer.Option(0, "--jobs", "-j", min=0, help="How many at a time; unless given, one a core, 4 at most."),
+    slow:bool=typer.Option(False, "--slow", help="Also run cells marked slow."),
+    again:bool=typer.Option(False, "--again", help="Also run pages that went well before and have not changed."),
+    jobs:int=typer.Option(0, "--jobs", "-j", min=0, help="How many at a time; unless given, one per core, 4 at most."),
 ):
     """Run pages top to bottom, each in a fresh kernel; one line for each.
 
@@ -104,10 +104,10 @@ def results_command(
 @app.command("student")
 def student_command(
     folder:Path=typer.Argument(help="Where to write; made if missing."),
-    force:bool=typer.Option(False, "--force", help="Write over what you wrote there."),
+    force:bool=typer.Option(False, "--force", help="Overwrite what you wrote there."),
     solutions:bool=typer.Option(True, help="Fold solutions into the copies, and write solved ones beside them."),
     nbgrader:bool=typer.Option(False, "--nbgrader", help="For those who teach: write assignments for nbgrader."),
-    variants:str=typer.Option("", "--variants", help="For those who teach: other tasks in the place of exercises, "
+    variants:str=typer.Option("", "--variants", help="For those who teach: other tasks in place of exercises, "
                                                      "without solutions. all, names, or a Python file of yours."),
 ):
     "Write a copy of the lessons to work in, and solved ones beside it; what you wrote there before is kept."
@@ -135,10 +135,10 @@ def progress_command(
 @app.command("grade")
 def grade_command(
     folder:Path=typer.Argument(help="Notebooks, or a folder of notebooks for each student."),
-    csv:Path=typer.Option(None, "--csv", help="Write the points into this file too."),
+    csv:Path=typer.Option(None, "--csv", help="Also write the points to this file."),
     trust:bool=typer.Option(False, "--trust", help="Run answers even where they cannot be locked in."),
-    seconds:float=typer.Option(60., "--seconds", min=1, help="For one exercise."),
-    memory:float=typer.Option(4., "--memory", min=1, help="For one answer, in GB."),
+    seconds:float=typer.Option(60., "--seconds", min=1, help="Time limit for one exercise, in seconds."),
+    memory:float=typer.Option(4., "--memory", min=1, help="Memory limit for one answer, in GB."),
     variants:str=typer.Option("", "--variants", help="What the copies were made with, if they hold other tasks."),
 ):
     "Grade handed-in notebooks: points and the reason for each, every answer behind a lock."
@@ -154,7 +154,7 @@ def grade_command(
 def serve_command(
     file:Path=typer.Argument(help="A network, written by save_predictor."),
     host:str=typer.Option("127.0.0.1", "--host", help="Who may ask; this machine alone unless given."),
-    port:int=typer.Option(8000, "--port", min=1, max=65535, help="Where to answer."),
+    port:int=typer.Option(8000, "--port", min=1, max=65535, help="The port to answer on."),
 ):
     "Name what is in an image: POST it to /predict. Ctrl-C stops it."
     try:

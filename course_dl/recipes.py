@@ -130,7 +130,7 @@ def _accuracy(model, x, y):
 
 def xor(
     seed:int, # for the start and the order
-)->float:     # accuracy on 20 000 fresh points
+)->float:     # accuracy on 20,000 fresh points
     "Eight hidden units on four clouds, 20 epochs of Adam at 0.01."
     seed_everything(seed)
     (x, y), (x_test, y_test) = get_xor_data(), get_xor_data(20_000, seed=1)

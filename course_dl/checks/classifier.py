@@ -260,7 +260,7 @@ def _batch_noise(ax):
     if not lines: raise Wrong("No curve has four or more points. Try batches of 1, 2, 4, … images.")
     for x, y in lines:
         if x.min() < 1 or x.max() < 50:
-            raise Wrong("Along x there must be sizes of batches, from a few images to hundreds; yours go from "
+            raise Wrong("Along x there must be batch sizes, from a few images to hundreds; yours go from "
                         f"{x.min():g} to {x.max():g}.")
         near = (y > 0) & (x <= x.max()/2)
         if near.sum() < 3:

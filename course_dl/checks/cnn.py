@@ -165,7 +165,7 @@ ex.also(_best_by(_higher, result=lambda best, last: max(best["accuracy"], last["
 def _shifted(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
     if len(lines) < 3:
-        raise Wrong("Three lines of four points or more are wanted, one for each model; yours are "
+        raise Wrong("Three lines of four or more points are wanted, one for each model; yours are "
                     f"{len(lines)}.")
     falls = []
     for x, y in lines:
@@ -174,7 +174,7 @@ def _shifted(ax):
                         f"{x.max():g}.")
         if x.abs().min() > 0:
             raise Wrong("Where nothing moves, at a shift of 0, there is no point to compare with.")
-        if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
+        if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your highest is {y.max():.3g}.")
         still, far = y[x.abs().argmin()], y[x.abs().argmax()]
         if still < 0.5 and far > still:
             raise Wrong("Where nothing moves all models are right more often than not; yours begins at "

@@ -155,7 +155,7 @@ _labels = dict(xlabel="blocks", ylabel="receptive field (pixels)")
 
 def _see_far(ax):
     lines = [(x.round(), y) for x, y in curves(ax) if len(x) >= 5]
-    if len(lines) < 2: raise Wrong(f"Two lines are wanted, each with 5 points or more; yours has {len(lines)}.")
+    if len(lines) < 2: raise Wrong(f"Two lines are wanted, each with 5 or more points; yours has {len(lines)}.")
     if any(x.min() < 1 for x, _ in lines): raise Wrong("Along x there must be numbers of blocks, from 1 on.")
     def has(wanted): return any(np.allclose(y, wanted(x.numpy())) for x, y in lines)
     if not has(lambda n: 2*n + 1):

@@ -301,7 +301,7 @@ def _buffer_size(ax):
     if not lines: raise Wrong("No line has three or more points. Try several sizes, from 1 to 12,000.")
     x, y = lines[0]
     if x.min() > 10 or x.max() < 10_000:
-        raise Wrong(f"Along x there must be sizes of the buffer, from 1 to 12,000; yours go from {x.min():g} to "
+        raise Wrong(f"Along x there must be buffer sizes, from 1 to 12,000; yours go from {x.min():g} to "
                     f"{x.max():g}.")
     if y.min() < 1 or y.max() > 10:
         raise Wrong(f"A batch holds between 1 and 10 classes; your numbers go from {y.min():.3g} to {y.max():.3g}.")

@@ -133,7 +133,7 @@ def _listed(targets, n_classes, smoothing):
 # %% ../../nbs/checks/deeper.ipynb #5b580136
 def _fading(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 10]
-    if len(lines) < 2: raise Wrong(f"A comparison needs two lines of ten layers or more; yours has {len(lines)}.")
+    if len(lines) < 2: raise Wrong(f"A comparison needs two lines of ten or more layers; yours has {len(lines)}.")
     if any((y <= 0).any() for _, y in lines): raise Wrong("A standard deviation is above 0; one of yours is not.")
     kept = [y[-1]/y[0] for _, y in lines]
     if min(kept) > 1e-3:

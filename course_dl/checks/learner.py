@@ -284,7 +284,7 @@ def _peak_rate(ax):
                     "logarithms.")
     if x.max() < 100*x.min():
         raise Wrong(f"Your rates go from {x.min():g} to {x.max():g} only. Let them cover several powers of ten.")
-    if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your greatest is {y.max():.3g}.")
+    if y.max() > 1: raise Wrong(f"An accuracy lies between 0 and 1; your highest is {y.max():.3g}.")
     best = x[y.argmax()]
     if best in (x.min(), x.max()):
         raise Wrong(f"Your highest value is at an end, at the rate {best:g}. Try rates beyond it. Or did you plot "

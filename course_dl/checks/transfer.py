@@ -220,7 +220,7 @@ def _by_numpy_again(features, labels, others):
 # %% ../../nbs/checks/transfer.ipynb #tccde2a5
 def _prices(ax):
     lines = [(x, y) for x, y in curves(ax) if len(x) >= 4]
-    if len(lines) != 2: raise Wrong(f"Plot two lines of four rates or more; there are {len(lines)}.")
+    if len(lines) != 2: raise Wrong(f"Plot two lines of four or more rates; there are {len(lines)}.")
     (x, first), (x2, second) = lines
     if x.shape != x2.shape or not torch.allclose(x, x2): raise Wrong("Both lines need the same rates.")
     if min(x) <= 0 or max(x) < 20*min(x): raise Wrong("Let the rates go from 0.0003 to 0.03.")
