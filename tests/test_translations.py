@@ -103,7 +103,7 @@ def test_every_sentence_of_a_check_can_be_translated(found):
 def test_a_check_answers_in_the_language_that_is_asked_for(monkeypatch):
     monkeypatch.setenv("COURSE_DL_LANGUAGE", "de")
     def summed(t, params): return params[0]*t**3 + params[1]*t**2 + params[2] + params[3]
-    assert repr(sgd.check.cubic(summed)).startswith("✗ cubic: noch nicht. Dem dritten Term fehlt sein `t`:")
+    assert repr(sgd.check.cubic(summed)).startswith("✗ cubic: noch nicht. Dem dritten Term fehlt sein `t`,")
     assert repr(sgd.check.cubic(...)).startswith("○ cubic: nicht begonnen.\nSchreib deine Antwort")
     assert sgd.hint.cubic() == "Tipp 1 von 2: Jetzt sind es vier Parameter: `a, b, c, d = params`."
     for exercise in sgd.exercises.all.values():  # two mistakes are told apart in German, too
