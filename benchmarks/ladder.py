@@ -164,10 +164,14 @@ LADDERS = [Ladder(
         Rung("flips, for longer", dict(augment="model = Flips(model)"), published=True, why="helps"),
         Rung("nine views at the end", dict(answer="model = Views(model)"), kept=False, why="noise"),
     ]), Ladder(
-    "five", "Fashion-MNIST in five epochs", clothes, 3, START | dict(
+    "deep", "Fashion-MNIST, 300,000 weights", clothes, 3, START | dict(
         net="net = small_net()", model=FAST, epochs="epochs, lr = 5, .1", opt=SGD), [
         Rung("the network of Deeper", {}, published=True, why="the start"),
-    ], tests=3)]
+        Rung("twenty epochs", dict(epochs="epochs, lr = 20, .1"), why="counts with the next two"),
+        Rung("flips", dict(augment="model = Flips(model)"), why="counts with its neighbors"),
+        Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), published=True,
+             why="counts with the two before"),
+    ])]
 
 
 def programs(
