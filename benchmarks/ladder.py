@@ -153,7 +153,7 @@ LADDERS = [Ladder(
     "clothes", "Fashion-MNIST, 50,000 weights", clothes, 3, START | dict(
         net="net = he_start(FashionCNN())", model=FAST, epochs="epochs, lr = 2, .1", opt=SGD), [
         Rung("the lesson's network", {}, published=True, why="the start"),
-        Rung("six convolutions", dict(
+        Rung("five convolutions", dict(
             net="net = nn.Sequential(conv_block(1, 24, 4, 2), conv_block(24, 32), nn.MaxPool2d(2), residual(32),\n"
                 "                    conv_block(32, 48), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))"),
             why="helps"),
