@@ -167,6 +167,8 @@ LADDERS = [Ladder(
     "deep", "Fashion-MNIST, 300,000 weights", clothes, 3, START | dict(
         net="net = small_net()", model=FAST, epochs="epochs, lr = 5, .1", opt=SGD), [
         Rung("the network of Deeper", {}, published=True, why="the start"),
+        Rung("label smoothing, five epochs", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"),
+             kept=False, published=True, why="noise, tried again below"),
         Rung("twenty epochs", dict(epochs="epochs, lr = 20, .1"), why="counts with the next two"),
         Rung("flips", dict(augment="model = Flips(model)"), why="counts with its neighbors"),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), published=True,

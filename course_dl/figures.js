@@ -290,7 +290,7 @@ const look = `
 .cdl :is(.panels, .controls) { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; }
 .cdl .panels { align-items: flex-start; }
 .cdl .panel { flex: 1 1 0; max-width: 400px; min-width: 0; }
-@container (max-width: 640px) { .cdl .panel { flex: 0 0 min(100%, 340px); } .cdl .say { min-height: 7em; } }
+@container (max-width: 640px) { .cdl .panel { flex: 0 0 min(100%, 340px); } }
 .cdl svg { display: block; width: 100%; overflow: hidden; user-select: none; -webkit-user-select: none; }
 .cdl svg text { fill: currentColor; font-size: 12px; }
 .cdl .frame { fill: none; stroke: currentColor; opacity: .6; }
@@ -893,6 +893,7 @@ function drawDigit(desk) {
     button(tell("A 3"), () => use(samples.three)), button(tell("A 7"), () => use(samples.seven)),
     tick(desk, tell("center it, as MNIST does"), "centered"), ...shifts(desk)]);
   pad.style.imageRendering = "auto";
+  desk.say.style.minHeight = "2.8em";  // two lines, at most
 
   return () => {
     const {strokes, centered, shift} = desk.state;

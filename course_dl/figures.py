@@ -332,7 +332,7 @@ class _Kind:
     start:dict        # state unless told otherwise
     choices:dict      # for texts and numbers of a few values, what they may be
     still:object      # draws the state on matplotlib axes
-    heights:tuple     # on the site, in pixels: in a wide column, and in a narrow one
+    heights:tuple     # on the site, in pixels: in a wide column, where panels are largest, and in a narrow one
     weights:tuple=()  # files it uses
     panels:int=2      # of the still
 
@@ -345,19 +345,19 @@ _clouds = [[-2.8, -3.5, 0], [-3.4, 1.5, 1], [3.3, 2.9, 0], [4.5, -3.3, 1], [-3.5
            [-1.6, -4.3, 0], [-2.3, 3.3, 1], [2.7, 4.8, 0], [3, -3.5, 1], [-2.6, -4.6, 0], [-2.3, 3, 1],
            [2.5, 3.8, 0], [1.3, -3.7, 1], [-2, -3.8, 0], [-3, 4.1, 1], [2.8, 1.9, 0], [3.8, -2.2, 1]]
 _kinds = {
-    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (550, 880),
+    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (515, 830),
                   ("three-seven", "three-seven-deep"), 3),
     "one-step": _Kind(dict(curve="bowl", a=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
-                      (470, 790)),
+                      (480, 790)),
     "two-scales": _Kind(dict(inputs="raw", part=.3, w=1., b=0., walk=[]),
-                        dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (470, 790)),
+                        dict(inputs=["raw", "tens", "standardized"]), _still_two_scales, (480, 790)),
     "line-map": _Kind(dict(w=-1., b=0., points=_points, lr=.3, method="all", walk=[]),
-                      dict(method=["all", "momentum", "batches"]), _still_line_map, (470, 790)),
+                      dict(method=["all", "momentum", "batches"]), _still_line_map, (480, 790)),
     "garment": _Kind(dict(garment=18, strokes=[], inks=[], mirror=False, shift=[0, 0], why=-1),
-                     dict(garment=list(range(-1, 20)), why=list(range(-1, 10))), _still_garment, (565, 945),
+                     dict(garment=list(range(-1, 20)), why=list(range(-1, 10))), _still_garment, (568, 955),
                      ("fashion",), 3),
     "one-cycle": _Kind(dict(peak=.2, warm=.25, start=.008, seed=0, points=_points), {}, _still_one_cycle, (460, 760)),
-    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (545, 875)),
+    "points": _Kind(dict(points=_clouds, hidden=2, seed=0, net=[], losses=[]), {}, _still_points, (535, 875)),
 }
 
 # %% ../nbs/35_figures.ipynb #b526dae4
