@@ -1,5 +1,4 @@
 "How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
-import os
 import re
 from string import Template
 
@@ -21,7 +20,7 @@ def text_of(path): return (ROOT/path).read_text(encoding="utf-8")
 
 project = SETTINGS["lib_name"]
 globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
-language = os.environ.get("COURSE_DL_LANGUAGE") or "en"
+language = lesson.LANGUAGE
 html_title = say(html_title)  # noqa: F821
 html_theme_options["logo"]["text"] = html_title  # noqa: F821
 html_theme_options["search_bar_text"] = say("Search the course")  # noqa: F821

@@ -304,6 +304,19 @@ def test_one_changes_the_language_on_a_phone(tab, address):
     assert "sgd.html" in tab.locator("#search-results li a").first.get_attribute("href")
 
 
+def test_a_figure_speaks_the_language_of_its_page(tab, address):
+    for page in LANGUAGES["de"]["pages"]:
+        told = []
+        for folder in ("", "de/"):
+            tab.goto(f"{address}/{folder}{page}.html")
+            tab.locator(".cdl .say:not(:empty)").wait_for()
+            told.append(set(tab.locator(".cdl :is(button, label, option, th, .say)").all_text_contents()))
+        assert len(told[0]) == len(told[1]) > 5 and not told[0] & told[1]
+    figure = tab.locator("[data-figure=one-step][lang=de]")
+    figure.get_by_role("button", name="Ein Schritt").click()
+    assert "a geht von 1,30 auf 1,95, der Verlust von 4,32" in figure.locator(".say").text_content()
+
+
 def run_quarto(project, path):
     return subprocess.run([sys.executable, "-m", "docs.quarto"], capture_output=True, text=True, cwd=project,
                           env={**os.environ, "PATH": str(path), "PYTHONPATH": str(project)})
