@@ -43,6 +43,7 @@ def growth(
 on_disk = """
 import os, time, torch
 import torch.nn.functional as F
+from pathlib import Path
 from torch import nn
 from course_dl.cnn import FashionCNN, fit
 from course_dl.datasets import TensorLoader
@@ -72,7 +73,7 @@ found = []
 for epoch in (read, load, lambda: fit(model, loader(), None, F.cross_entropy, opt, epochs=1)):
     forget()
     found.append(seconds(epoch))
-own = open("/proc/self/status").read().split("RssAnon:")[1].split()[0]
+own = Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]
 print(*found, int(own)/1e3)"""
 
 

@@ -19,7 +19,7 @@ class Row:
     what:str                          # what is done
     ways:dict                         # name of each way and the function that goes it; "this course" is one of them
     against:str                       # the way the course is held against
-    at_most:float                     # the course's time, as a share of that way's, to reach
+    at_most:float|None                # the course's time, as a share of that way's, to reach; None: only shown
     clock:Callable=time.process_time  # CPU seconds of all threads; ways that start processes return their own seconds
     same:Callable=None                # whether the results of two ways are the same; None where a way returns seconds
     seconds:dict=field(default_factory=dict) # for each way, a list of times
@@ -59,7 +59,7 @@ def share_or_speed(
     share:float, # a time as a share of another
     row:Row,     # whose aim says how to put it
 )->str: # "1.04", or "25×" for 25 times as fast where the aim is to be much faster
-    return (f"{1/share:,.0f}×" if share < 0.01 else f"{1/share:.3g}×") if row.at_most < 0.8 else f"{share:.3g}"
+    return (f"{1/share:,.0f}×" if share < 0.01 else f"{1/share:.3g}×") if (row.at_most or 1) < 0.8 else f"{share:.3g}"
 
 
 def duration(seconds): return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds*1e3:.3g} ms"
@@ -78,7 +78,11 @@ def table(
     "The ratios that count, and whether they reach what they should."
     lines = []
     for row in rows:
-        found, aim = share_or_speed(ratio(row, "this course", row.against), row), share_or_speed(row.at_most, row)
+        found = share_or_speed(ratio(row, "this course", row.against), row)
+        if row.at_most is None:
+            lines.append([row.what, found, "–", f"none; times the time of *{row.against}*"])
+            continue
+        aim = share_or_speed(row.at_most, row)
         aim = f"≥ {aim} as fast as *{row.against}*" if "×" in aim else f"≤ {aim} times the time of *{row.against}*"
         lines.append([row.what, found, "yes" if reached(row) else "**no**", aim])
     return markdown(["what", "ratio", "reached", "aim"], lines)

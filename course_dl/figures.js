@@ -10,10 +10,14 @@ const mean = list => sum(list)/list.length;
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const snap = (v, grid) => +(Math.round(v/grid)*grid).toFixed(6);
 
+// A sentence for the reader, with a value for each {}. The site puts it into the language of its page beforehand.
+const tell = (text, ...values) => text.replace(/\{\}/g, () => values.shift());
+const language = tell("en");  // of numbers
+
 export const curves = {  // of one knob: loss and slope, and where to show the loss after each step
-  bowl: {name: "the lesson's bowl", loss: a => ((a-3)**2 + (2*a-5)**2)/2, slope: a => 5*a - 13, log: [0.05, 5e3]},
-  valleys: {name: "two valleys", loss: a => ((a-1)*(a-5))**2/6 + (7-a)/2, slope: a => 2*(a-1)*(a-5)*(a-3)/3 - 1/2,
-            log: [0.5, 5e3]},
+  bowl: {name: tell("the lesson's bowl"), loss: a => ((a-3)**2 + (2*a-5)**2)/2, slope: a => 5*a - 13, log: [0.05, 5e3]},
+  valleys: {name: tell("two valleys"), loss: a => ((a-1)*(a-5))**2/6 + (7-a)/2,
+            slope: a => 2*(a-1)*(a-5)*(a-3)/3 - 1/2, log: [0.5, 5e3]},
 };
 
 export function oneStep(curve, a, lr) { return a - lr*curves[curve].slope(a); }
@@ -336,7 +340,7 @@ const h = (tag, attributes = {}, ...parts) => fill(document.createElement(tag), 
 const s = (tag, attributes = {}, ...parts) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, parts);
 const fixed = (v, digits = 2) => {
-  const text = Math.abs(v) >= 1e6 ? v.toExponential(1).replace("e+", "e") : v.toLocaleString("en", {
+  const text = Math.abs(v) >= 1e6 ? v.toExponential(1).replace("e+", "e") : v.toLocaleString(language, {
     minimumFractionDigits: digits, maximumFractionDigits: digits});
   return (/[1-9]/.test(text) ? text : text.replace("-", "")).replace("-", "−");
 };
@@ -396,7 +400,7 @@ function logTicks([low, high]) {
 }
 
 const tickText = v => (Math.abs(v) >= 1e4 || v > 0 && v < 0.01 ? v.toExponential(0).replace("e+", "e") :
-  String(+v.toPrecision(6))).replace("-", "−");
+  (+v.toPrecision(6)).toLocaleString(language, {useGrouping: false, maximumFractionDigits: 6})).replace("-", "−");
 
 // A knob on a plot, for mouse, touch and keys; to a screen reader a slider.
 function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy", size = 7, square = false}) {
@@ -545,9 +549,10 @@ class Desk {
 // ---- Figures ----
 
 function oneKnob(desk) {
-  const left = plot({x: [-1, 6.2], y: [0, 33], xlabel: "a", ylabel: "loss", label: "The loss over one knob"});
-  const right = plot({x: [-0.5, 20.5], y: [0.05, 5e3], logY: true, xlabel: "step", ylabel: "loss",
-                      label: "The loss after each step"});
+  const left = plot({x: [-1, 6.2], y: [0, 33], xlabel: "a", ylabel: tell("loss"),
+                     label: tell("The loss over one knob")});
+  const right = plot({x: [-0.5, 20.5], y: [0.05, 5e3], logY: true, xlabel: tell("step"), ylabel: tell("loss"),
+                      label: tell("The loss after each step")});
   const step = () => {
     const {curve, a, lr, trail} = desk.state, next = oneStep(curve, a, lr);
     if (trail.length >= 20 || Math.abs(next) > 1e12) return false;
@@ -556,14 +561,14 @@ function oneKnob(desk) {
   };
   const again = () => desk.move({a: desk.state.trail[0] ?? desk.state.a, trail: []});
   const ball = handle(left, {
-    name: "The knob a", keys: "x", grid: [0.05, 1],
+    name: tell("The knob a"), keys: "x", grid: [0.05, 1],
     at: () => [desk.state.a, curves[desk.state.curve].loss(desk.state.a)],
     move: ([a]) => desk.move({a, trail: []}),
-    say: () => `a ${fixed(desk.state.a)}, loss ${digits(curves[desk.state.curve].loss(desk.state.a))}`});
-  const rate = slider(desk, "Learning rate", "lr", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v)});
-  desk.show([left.svg, right.svg], [rate, button("Step", () => { desk.stop(); step(); }),
-    button("20 steps", () => { again(); desk.play(step, 110); }),
-    button("Start again", again), choice(desk, "Loss", "curve", curves, {trail: []})]);
+    say: () => tell("a {}, loss {}", fixed(desk.state.a), digits(curves[desk.state.curve].loss(desk.state.a)))});
+  const rate = slider(desk, tell("Learning rate"), "lr", {min: 0.01, max: 0.46, step: 0.01, text: v => fixed(v)});
+  desk.show([left.svg, right.svg], [rate, button(tell("Step"), () => { desk.stop(); step(); }),
+    button(tell("20 steps"), () => { again(); desk.play(step, 110); }),
+    button(tell("Start again"), again), choice(desk, tell("Loss"), "curve", curves, {trail: []})]);
   return () => {
     const {curve: name, a, lr, trail} = desk.state, {loss, slope, log} = curves[name], next = oneStep(name, a, lr);
     Object.assign(right, {y: log});
@@ -584,17 +589,18 @@ function oneKnob(desk) {
     right.layer.replaceChildren(right.line(shown, colors[1], 1.6),
       ...shown.map(xy => right.dot(xy, 3.5)));
     ball.draw();
-    const change = -lr*slope(a), gone = Math.abs(a-2.6) > 3.6 ? " The knob has left the picture." : "";
+    const change = -lr*slope(a), gone = Math.abs(a-2.6) > 3.6 ? " " + tell("The knob has left the picture.") : "";
     let more = "";
     if (name === "bowl") {
       const factor = 1 - 5*lr, size = Math.abs(factor);
-      more = ` A step multiplies the distance from the bottom by 1 − 5·lr = ${fixed(factor)}: ` + (
-        size > 1 ? "it grows, and the knob flies away." : size > 0.995 ? "it jumps from side to side for ever." :
-        factor < 0 ? "from side to side, nearer each time." : "nearer each time.");
+      more = " " + tell("A step multiplies the distance from the bottom by 1 − 5·lr = {}: {}", fixed(factor),
+        size > 1 ? tell("it grows, and the knob flies away.") :
+        size > 0.995 ? tell("it jumps from side to side for ever.") :
+        factor < 0 ? tell("from side to side, nearer each time.") : tell("nearer each time."));
     }
-    desk.say.textContent = `Slope ${digits(slope(a))}. Step −lr·slope = ${change > 0 ? "+" : ""}${digits(change)}: `
-      + `a goes from ${digits(a)} to ${digits(next)}, the loss from ${digits(loss(a))} `
-      + `to ${digits(loss(next))}.${more}${gone}`;
+    const signed = (change > 0 ? "+" : "") + digits(change);
+    desk.say.textContent = tell("Slope {}. Step −lr·slope = {}: a goes from {} to {}, the loss from {} to {}.",
+      digits(slope(a)), signed, digits(a), digits(next), digits(loss(a)), digits(loss(next))) + more + gone;
   };
 }
 
@@ -818,7 +824,7 @@ export const samples = {
 // A canvas for strokes, with mouse, finger or keys; `inside` turns a place on it into one of the drawing.
 function drawingPad(desk, inside, begun = () => ({})) {
   const pad = h("canvas", {width: 280, height: 280, class: "pad", tabindex: 0, role: "application", "aria-label":
-    "Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it."});
+    tell("Drawing pad. Arrow keys move the pen, the space bar puts it down and lifts it.")});
   let cursor = null, down = false, drawing = false;  // `cursor` of the pen that keys move
   const place = xy => inside(xy).map(v => snap(v, 0.1));
   const where = event => {
@@ -861,7 +867,7 @@ function drawingPad(desk, inside, begun = () => ({})) {
 
 const picture = (size, label) => h("canvas", {width: size, height: size, role: "img", "aria-label": label});
 
-const shifts = desk => ["right", "down"].map((way, k) => slider(desk, `Move ${way}`, "shift", {
+const shifts = desk => [tell("Move right"), tell("Move down")].map((name, k) => slider(desk, name, "shift", {
   min: -8, max: 8, step: 1, text: v => fixed(v, 0), get: () => desk.state.shift[k],
   put: v => ({shift: desk.state.shift.map((old, i) => i === k ? v : old)})}));
 
@@ -869,10 +875,13 @@ function drawDigit(desk) {
   const weights = Object.assign({}, ...Object.values(desk.model.get("weights")).map(readWeights)), {state} = desk;
   const deep = "deep.0.weight" in weights, ideals = ["mean3", "mean7"].map(name => weights[name].values);
   const line = weights["linear.0.weight"].values, strongest = Math.max(...line.map(Math.abs));
-  const names = {seen: "What the models see", ideal: "What it differs from the nearer average",
-                 votes: "Weights times ink"};
+  const names = {seen: tell("What the models see"), ideal: tell("What it differs from the nearer average"),
+                 votes: tell("Weights times ink")};
   const pictures = mapped(names, name => picture(28, name)), captions = mapped(names, () => h("div"));
-  const rows = {averages: "nearer average", linear: "linear model", ...(deep ? {deep: "deep network"} : {})};
+  const rows = {averages: tell("nearer average"), linear: tell("linear model"),
+                ...(deep ? {deep: tell("deep network")} : {})};
+  const verdicts = {averages: v => tell("the nearer average says {}", v),
+                    linear: v => tell("the linear model says {}", v), deep: v => tell("the deep network says {}", v)};
   const cells = mapped(rows, () => [h("td"), h("td")]);
   const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
     key => h("div", {}, pictures[key], captions[key]))),
@@ -880,9 +889,9 @@ function drawDigit(desk) {
       ([key, name]) => h("tr", {}, h("th", {scope: "row"}, name), ...cells[key]))));
   const {pad, context, pen} = drawingPad(desk, xy => xy.map((v, k) => v - desk.state.shift[k]));
   const use = strokes => desk.move({strokes});
-  desk.show([pad, side], [button("Clear", () => desk.move({strokes: [], shift: [0, 0]})),
-    button("A 3", () => use(samples.three)), button("A 7", () => use(samples.seven)),
-    tick(desk, "center it, as MNIST does", "centered"), ...shifts(desk)]);
+  desk.show([pad, side], [button(tell("Clear"), () => desk.move({strokes: [], shift: [0, 0]})),
+    button(tell("A 3"), () => use(samples.three)), button(tell("A 7"), () => use(samples.seven)),
+    tick(desk, tell("center it, as MNIST does"), "centered"), ...shifts(desk)]);
   pad.style.imageRendering = "auto";
   desk.say.style.minHeight = "2.8em";  // two lines, at most
 
@@ -902,26 +911,28 @@ function drawDigit(desk) {
     if (!judged) {
       for (const canvas of Object.values(pictures)) paint(canvas, Array(784).fill(0), inkColor);
       for (const node of [...Object.values(captions), ...Object.values(cells).flat()]) node.textContent = "";
-      desk.say.textContent = "Draw a 3 or a 7 on the left, with mouse, finger or arrow keys.";
+      desk.say.textContent = tell("Draw a 3 or a 7 on the left, with mouse, finger or arrow keys.");
       return;
     }
     const {image, far, logits} = judged, near = far[0] < far[1] ? 0 : 1;
     paint(pictures.seen, image, inkColor);
     paint(pictures.ideal, image.map((v, i) => v - ideals[near][i]), signedColor);
     paint(pictures.votes, image.map((v, i) => 1.5*v*line[i]/strongest), signedColor);
-    captions.seen.textContent = "what the models see";
-    captions.ideal.textContent = `minus the average ${near ? 7 : 3}`;
-    captions.votes.textContent = "weights × ink: red for 3, blue for 7";
+    captions.seen.textContent = tell("what the models see");
+    captions.ideal.textContent = tell("minus the average {}", near ? 7 : 3);
+    captions.votes.textContent = tell("weights × ink: red for 3, blue for 7");
     const says = {averages: far[0] < far[1] ? 3 : 7};
-    cells.averages[0].textContent = `${fixed(far[0], 3)} from the 3, ${fixed(far[1], 3)} from the 7`;
+    cells.averages[0].textContent = tell("{} from the 3, {} from the 7", fixed(far[0], 3), fixed(far[1], 3));
     for (const [key, logit] of Object.entries(logits)) {
       says[key] = logit > 0 ? 3 : 7;
-      cells[key][0].textContent = `logit ${fixed(logit)}: ${fixed(100/(1 + Math.exp(-logit)), 0)} % sure of a 3`;
+      const sure = fixed(100/(1 + Math.exp(-logit)), 0);
+      cells[key][0].textContent = tell("logit {}: {} % sure of a 3", fixed(logit), sure);
     }
     for (const key of Object.keys(rows)) cells[key][1].textContent = says[key];
     const [first, ...others] = Object.values(says);
-    desk.say.textContent = others.every(v => v === first) ? `${others.length > 1 ? "All" : "Both"} say ${first}.` :
-      "They disagree: " + Object.keys(rows).map(key => `the ${rows[key]} says ${says[key]}`).join(", ") + ".";
+    desk.say.textContent = others.some(v => v !== first) ?
+      tell("They disagree: {}.", Object.keys(rows).map(key => verdicts[key](says[key])).join(", ")) :
+      others.length > 1 ? tell("All say {}.", first) : tell("Both say {}.", first);
   };
 }
 

@@ -1,5 +1,4 @@
 "How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
-import os
 import re
 from string import Template
 
@@ -21,7 +20,7 @@ def text_of(path): return (ROOT/path).read_text(encoding="utf-8")
 
 project = SETTINGS["lib_name"]
 globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
-language = os.environ.get("COURSE_DL_LANGUAGE") or "en"
+language = lesson.LANGUAGE
 html_title = say(html_title)  # noqa: F821
 html_theme_options["logo"]["text"] = html_title  # noqa: F821
 html_theme_options["search_bar_text"] = say("Search the course")  # noqa: F821
@@ -84,13 +83,11 @@ def mathml(text, block):
     except MathError as e: raise ValueError(f"formula {text!r}: {e}") from None
 
 
-def math(block):
-    "A visitor that writes a formula as MathML."
-    def visit(self, node):
-        try: self.body.append(mathml(node.astext(), block))
-        except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
-        raise nodes.SkipNode
-    return visit
+def math(translator, node):
+    "Write a formula of a page as MathML."
+    try: translator.body.append(mathml(node.astext(), isinstance(node, nodes.math_block)))
+    except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
+    raise nodes.SkipNode
 
 
 def list_translations(app, page, template, context, doctree):
@@ -101,7 +98,7 @@ def list_translations(app, page, template, context, doctree):
 
 def setup(app):
     if language != "en": app.setup_extension("docs.translation")
-    app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
+    app.add_html_math_renderer("mathml", (math, None), (math, None))
     app.connect("builder-inited", name_pages)
     app.connect("source-read", prepare)
     app.connect("html-page-context", list_translations)

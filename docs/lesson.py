@@ -3,6 +3,7 @@ import base64
 import html
 import io
 import json
+import os
 import posixpath
 import re
 from itertools import groupby
@@ -20,6 +21,7 @@ from course_dl.figures import _bytes_of, _kinds, figure_type, figures_file
 from course_dl.runner import folded, page_name, split_directives
 
 ROOT = Path(__file__).resolve().parent.parent
+LANGUAGE = os.environ.get("COURSE_DL_LANGUAGE") or "en"
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -27,6 +29,7 @@ PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of
 NOT_PROSE = r"^(?:[#<]|```.*?```).*?$|\[[^]]*\]\([^)]*\)"
 ROW, LINE = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"  # marks around words
 WORDLESS = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)")  # code, formulas, tags, where links lead
+TOLD = re.compile(r'(?<=\btell\()"[^"]+"')  # to readers, by figures.js
 NAME = re.compile(rf"{NOT_PROSE}|(?<!`)`([\w.]+)(?:\(\))?`(?!`)", re.M | re.S)
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
            for module, names in reversed(module_index["syms"].items()) for name in names}
@@ -79,7 +82,8 @@ def show_figures(cells):
             said = json.dumps(figure).replace("<", r"\u003c")
             wide, narrow = _kinds[figure["kind"]].heights
             data["text/html"] = (
-                f'<figure lang="en" data-figure="{figure["kind"]}" style="--wide: {wide}px; --narrow: {narrow}px"><div>'
+                f'<figure lang="{LANGUAGE}" data-figure="{figure["kind"]}" '
+                f'style="--wide: {wide}px; --narrow: {narrow}px"><div>'
                 f'{picture(cell, data.pop("image/png"))}<script type="application/json">{said}</script></div></figure>')
             found = data
     if found is None: return
@@ -87,6 +91,7 @@ def show_figures(cells):
         weights = base64.b64encode(_bytes_of(name)).decode()
         found["text/html"] += f'<script type="text/plain" data-weights="{name}">{weights}</script>'
     module = figures_file.read_text(encoding="utf-8") + (ROOT/"docs/figures.js").read_text(encoding="utf-8")
+    module = TOLD.sub(lambda text: json.dumps(say(json.loads(text[0])), ensure_ascii=False), module)
     found["text/html"] += f'<script type="module">\n{module}</script>'
 
 
@@ -131,11 +136,10 @@ def prepare(cell, path, pages):
         cell.source = NAME.sub(to_api, local(cell.source, path, pages))
     if cell.cell_type != "code": return
     said, source = split_directives(cell.source)
-    size = {}
+    image = {"alt": said.get("fig-alt", "")}
     for output in cell.outputs:
         tidy(cell, output.get("data", {}))
-        size |= output.get("metadata", {}).get("image/png", {})
-    image = {"alt": said.get("fig-alt", ""), **({"width": f"{size['width']}px"} if size else {})}
+        if size := output.get("metadata", {}).get("image/png"): image["width"] = f"{size['width']}px"
     tags = [*cell.metadata.get("tags", []), *said.keys() & {"export", "hide"}]
     cell.metadata.update(tags=tags if source else ["hide"], mystnb=dict(image=image))
     cell.source = source

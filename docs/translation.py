@@ -8,6 +8,7 @@ import posixpath
 import re
 
 import nbformat
+from babel.numbers import get_decimal_symbol
 from docutils import nodes
 from docutils.nodes import make_id
 
@@ -17,6 +18,7 @@ from docs.conf import PATHS, SECTIONS, text_of
 
 LINK = re.compile(r"\]\(([\w./]+\.(?:ipynb|md))(?:#([^)]*))?\)")
 TITLE = re.compile(r"^#+ ([^\n]+)$|^```.*?^```$", re.M | re.S)
+FORMULA = re.compile(r"\$+[^$\n]+\$+")
 ALT = re.compile(r"^(#\| fig-alt: )(.+)$", re.M)
 
 
@@ -57,6 +59,7 @@ def read(app, page, source):
     marked.add_fallback(English())
     nb = nbformat.reads(source[0], as_version=4)
     app.env.metadata[page]["titles"] = titles = []
+    def decimals(formula): return re.sub(r"(?<=\d)\.(?=\d)", get_decimal_symbol(app.config.language), formula[0])
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.source = ALT.sub(lambda found: found[1] + known.gettext(found[2]), cell.source)
@@ -64,7 +67,7 @@ def read(app, page, source):
         titles += filter(None, TITLE.findall(cell.source))
         text = lesson.translate(cell.source, marked.gettext)
         text = re.sub(r'^(#+ )<span lang="en">(.*)</span>$', r"\1\2", text, flags=re.M)  # one in the contents, too
-        cell.source = links(app, text, posixpath.dirname(path))
+        cell.source = links(app, FORMULA.sub(decimals, text), posixpath.dirname(path))
     source[0] = nbformat.writes(nb)
 
 

@@ -51,6 +51,8 @@ def test_rounds_take_turns_and_ratios_are_medians(monkeypatch):
     assert calls == ["this course", "loop"]*4 and row.seconds == {"this course": [1, 2, 3], "loop": [2, 1, 10]}
     assert runner.ratio(row, "this course", "loop") == 0.5 and runner.reached(row)
     assert runner.table([row]).splitlines()[-1] == "| count | 2× | yes | ≥ 2× as fast as *loop* |"
+    row.at_most = None
+    assert runner.table([row]).splitlines()[-1] == "| count | 0.5 | – | none; times the time of *loop* |"
     assert runner.times([row]).splitlines()[-1] == "| count | 2.00 s | loop 2.00 s |"
 
 

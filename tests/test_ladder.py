@@ -42,13 +42,15 @@ def effects():
 
 
 def test_marks_follow_from_the_numbers():
-    "In the stored tables of the page; and what costs accuracy is not kept."
-    found = list(effects())
-    printed = "".join(output.get("text", "") for cell in read(PAGE).cells if cell.cell_type == "code"
-                      for output in cell.outputs)
-    line = r"^ *\d+  (.+?)  +[\d.]+%  +[+-][\d.]+ ± [\d.]+  (helps|noise|costs)  .+?(yes|no): (.+)$"
-    shown = re.findall(line, printed, re.M)
-    assert shown == [(rung["name"], effect, "yes" if rung["kept"] else "no", rung["why"]) for rung, effect in found]
+    "In the stored tables of the page, and in what is said of their rungs; and what costs accuracy is not kept."
+    found, outputs = list(effects()), [output for cell in read(PAGE).cells for output in cell.get("outputs", [])]
+    tables = "\n".join(output.data.get("text/plain", "") for output in outputs if "data" in output)
+    printed = "".join(output.get("text", "") for output in outputs)
+    line = r"^ *\d+ (.+?)  +[\d.]+%  +[+-][\d.]+ ± [\d.]+  +(helps|noise|costs)  .+?(yes|no)$"
+    expected = [(rung["name"], effect, "yes" if rung["kept"] else "no") for rung, effect in found]
+    assert re.findall(line, tables, re.M) == expected
+    reasons = [(rung["name"], "kept" if rung["kept"] else "not kept", rung["why"]) for rung, _ in found]
+    assert re.findall(r"^\d+ (.+?) \(((?:not )?kept): (.+)\)$", printed, re.M) == reasons
     for rung, effect in found:
         assert not (effect == "costs" and rung["kept"]), rung["name"]
         said = set(re.findall("helps|noise|costs", rung["why"]))

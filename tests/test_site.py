@@ -304,6 +304,19 @@ def test_one_changes_the_language_on_a_phone(tab, address):
     assert "sgd.html" in tab.locator("#search-results li a").first.get_attribute("href")
 
 
+def test_a_figure_speaks_the_language_of_its_page(tab, address):
+    for page in LANGUAGES["de"]["pages"]:
+        told = []
+        for folder in ("", "de/"):
+            tab.goto(f"{address}/{folder}{page}.html")
+            tab.locator(".cdl .say:not(:empty)").wait_for()
+            told.append(set(tab.locator(".cdl :is(button, label, option, th, .say)").all_text_contents()))
+        assert len(told[0]) == len(told[1]) > 5 and not told[0] & told[1]
+    figure = tab.locator("[data-figure=one-step][lang=de]")
+    figure.get_by_role("button", name="Ein Schritt").click()
+    assert "a geht von 1,30 auf 1,95, der Verlust von 4,32" in figure.locator(".say").text_content()
+
+
 def run_quarto(project, path):
     return subprocess.run([sys.executable, "-m", "docs.quarto"], capture_output=True, text=True, cwd=project,
                           env={**os.environ, "PATH": str(path), "PYTHONPATH": str(project)})
@@ -586,13 +599,11 @@ FEWER_TOKENS = """() => { const seen = new Set();
         if (seen.has(kind)) o.replaceWith(o.textContent); else seen.add(kind); } }"""
 
 
-@pytest.mark.timeout(900)  # minutes on a busy machine
-def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
+def barriers(tab, address, pages):
     "All rules in the light; in the dark the one that colors can break, on a phone the one that width can."
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
     tab.emulate_media(reduced_motion="reduce")  # no color is caught halfway
-    for path in sorted(soups):
-        page = path.relative_to(site).as_posix()
+    for page in pages:
         tab.set_viewport_size({"width": 390, "height": 844})
         tab.goto(f"{address}/{page}")  # where it loads, the theme looks which tables scroll; later it takes its time
         tab.evaluate(FEWER_TOKENS)
@@ -601,7 +612,18 @@ def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
         found[page, "light"] = violations(axe, tab)
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")
         found[page, "dark"] = violations(axe, tab, runOnly=["color-contrast"])
-    assert not {page: o for page, o in found.items() if o}
+    return {page: o for page, o in found.items() if o}
+
+
+def test_a_page_of_each_kind_is_accessible_in_both_themes(tab, address):
+    kinds = "index", "similarity", "results", "glossary", "ladder", "api", "core", "404", "checks/sgd", "de/index"
+    assert not barriers(tab, address, [f"{page}.html" for page in kinds])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes on a busy machine
+def test_every_page_is_accessible_in_both_themes(tab, site, soups, address):
+    assert not barriers(tab, address, [path.relative_to(site).as_posix() for path in sorted(soups)])
 
 
 def test_an_inaccessible_page_is_found(tab):

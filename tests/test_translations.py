@@ -16,7 +16,7 @@ from translations import LANGUAGES, catalog_file, compiled, read_catalog, senten
 
 PAGES = [(language, page) for language in LANGUAGES for page in LANGUAGES[language]["pages"]]
 NOTEBOOKS = {module_name(path): path for path in (ROOT/"nbs").glob("*.ipynb")}
-DIGITS = {"de": {"Dreien": "3", "Siebenen": "7"}}  # the only numbers that are words there and not here
+DIGITS = {"de": {r"\bDreien\b": "3", r"\bSiebenen\b": "7", r"(?<=\d),(?=\d)": "."}}  # numbers as they stand there
 THOUSANDS = r"(?<=\d)[,\u202f](?=\d{3}(?!\d))"
 KEPT = {"field": r"\{[^}`]*\}", "code": r"`[^`]*`", "formula": r"\$+[^$]*\$+", "link": r"\]\([^)]*\)",
         "tag": r"<[^>]*>"}
@@ -45,7 +45,7 @@ def kept(text, digits):
     for kind, pattern in KEPT.items():
         there.update((kind, part) for part in re.findall(pattern, text))
         text = re.sub(pattern, " ", text)
-    for word, number in digits.items(): text = re.sub(rf"\b{word}\b", number, text)
+    for theirs, ours in digits.items(): text = re.sub(theirs, ours, text)
     there.update(("number", o) for o in re.findall(r"\d+(?:\.\d+)*", re.sub(THOUSANDS, "", text)))
     return there
 
@@ -83,10 +83,10 @@ def test_a_translation_keeps_fields_code_formulas_links_and_numbers(language):
 
 
 @pytest.mark.parametrize("wrong", ["Der Verlust ist 0.12.", "Der Verlust ist 0.21 nach 12␣396 Schritten.", "`a` {}",
-                                   "Der [Verlust](a) ist 0.21.", "Der Verlust ist $0.21$."])
+                                   "Der [Verlust](a) ist 0.21.", "Der Verlust ist $0.21$.", "Der Verlust ist 0, 21."])
 def test_what_is_lost_in_a_translation_is_found(wrong):
-    assert kept("The loss is 0.21.", {}) != kept(wrong.replace("␣", "\u202f"), {})
-    assert kept("12,396 of the 3s: 0.5.", {}) == kept("12\u202f396 Dreien: 0.5.", {"Dreien": "3"})
+    assert kept("The loss is 0.21.", {}) != kept(wrong.replace("␣", "\u202f"), DIGITS["de"])
+    assert kept("12,396 of the 3s: 0.5.", {}) == kept("12\u202f396 Dreien: 0,5.", DIGITS["de"])
 
 
 def test_every_sentence_of_a_check_can_be_translated(found):
@@ -126,6 +126,7 @@ def test_the_page_says_in_english_what_has_changed(tmp_path):
     build_site(tmp_path/"de", "de", root)
     page = BeautifulSoup((tmp_path/"de/sgd.html").read_text(encoding="utf-8"), "html.parser")
     assert page.html["lang"] == "de" and "Autograd berechnet ihn" in page.text
+    assert "2,5" in [number.text for number in page.select("math mn")]
     told, = page.select("article span[lang=en]")
     assert told.text == told.parent.text == "A falling loss proves nothing: compare it with the best possible."
     assert page.select_one("#in-short > h2").text.startswith("In short")

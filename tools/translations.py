@@ -2,6 +2,7 @@
 
 A new sentence is added. A changed one keeps its old translation beside it, marked fuzzy, until somebody has looked at
 it. What has no translation, or a fuzzy one, the course says in English."""
+import json
 from io import BytesIO
 
 from babel.messages.catalog import Catalog
@@ -10,10 +11,11 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from course_dl.core import _write_whole
+from course_dl.figures import figures_file
 from course_dl.runner import folded, page_name, split_directives
 from course_dl.student import known_exercises
 from docs.conf import PATHS, ROOT, html_context
-from docs.lesson import translate
+from docs.lesson import TOLD, translate
 
 LANGUAGES = html_context["languages"]
 
@@ -49,6 +51,7 @@ def sentences(language):
                 add(f"checks/{page}", [*exercise.hints, *(text for text, _ in exercise.mistakes if text)])
             add(f"checks/{page}", of_code(f"course_dl/checks/{page}.py", say=None, Wrong=None))
     add("exercises", of_code("course_dl/exercises.py", say=None, Wrong=None, _Names=(2,)))
+    add("figures", map(json.loads, TOLD.findall(figures_file.read_text(encoding="utf-8"))))
     add("site", folded.values())
     for path in ("docs/conf.py", "docs/lesson.py"): add("site", of_code(path, say=None))
     for path in sorted(ROOT.glob("docs/_templates/*.html")): add("site", of_code(path, "jinja2", _=None))
