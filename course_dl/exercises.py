@@ -251,7 +251,7 @@ def _mistaken(
 
 # %% ../nbs/23_exercises.ipynb #fa11ed01
 _shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-_failed = {} # for each name that a cell was to define when it stopped: what it stands for, and the error
+_failed = {} # for each name that a cell was to define anew when it stopped: what it stands for, and the error
 
 def _remember(
     result, # what IPython tells of a cell that has run
@@ -259,7 +259,8 @@ def _remember(
     "Keep in mind what a cell that stopped was to define."
     error = result.error_before_exec or result.error_in_exec
     heads = re.findall(r"^(?:def|class) \w+|^[\w, ]+(?= *=[^=])", result.info.raw_cell or "", re.M) if error else []
-    for name in re.findall(r"\w+", " ".join(heads)): _failed[name] = _shell.user_ns.get(name), type(error).__name__
+    for name in re.findall(r"\w+", " ".join(heads)):
+        if name in _shell.user_ns: _failed[name] = _shell.user_ns[name], type(error).__name__
 
 def _older(
     attempt, # a function, class or value
