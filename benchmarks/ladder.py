@@ -119,19 +119,19 @@ LADDERS = [Ladder(
         Rung("convolutions, three epochs", dict(
             net="net = nn.Sequential(conv_block(1, 8, 5, 3), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(432, 2))",
-            epochs="epochs, lr = 3, 1e-2"), why="the rungs above need it"),
+            epochs="epochs, lr = 3, 1e-2"), why="a sixth of the weights"),
         Rung("bfloat16, channels_last", dict(model=FAST), kept=False, why="saves no time here"),
         Rung("nine views at the end", dict(answer="model = Views(model)"), why="ten digits gain by it"),
         Rung("shifts by a pixel", dict(augment="model = Shifts(model, 1)"), published=True, why="helps"),
         Rung("shifts by two pixels", dict(augment="model = Shifts(model, 2)"), kept=False, why="no more than one"),
-        Rung("a first step of 2", dict(
+        Rung("stride 2 instead of 3", dict(
             net="net = nn.Sequential(conv_block(1, 8, 5, 2), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(768, 2))"), kept=False,
              why="noise, and over the limit"),
         Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False, why="costs"),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
              why="noise"),
-        Rung("SGD at a rate of its own", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False, why="noise"),
+        Rung("SGD with its own learning rate", dict(epochs="epochs, lr = 3, .1", opt=SGD), kept=False, why="noise"),
         Rung("an average of the weights", dict(
             average="average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(.98), use_buffers=True)\n"
                     "opt.register_step_post_hook(lambda *_: average.update_parameters(model))",
@@ -169,10 +169,10 @@ LADDERS = [Ladder(
         Rung("the network of Deeper", {}, published=True, why="the start"),
         Rung("label smoothing, five epochs", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"),
              kept=False, published=True, why="noise, tried again below"),
-        Rung("twenty epochs", dict(epochs="epochs, lr = 20, .1"), why="counts with the next two"),
-        Rung("flips", dict(augment="model = Flips(model)"), why="counts with its neighbors"),
+        Rung("twenty epochs", dict(epochs="epochs, lr = 20, .1"), why="judged with the next two"),
+        Rung("flips", dict(augment="model = Flips(model)"), why="judged with its neighbors"),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), published=True,
-             why="counts with the two before"),
+             why="judged with the two before"),
     ])]
 
 

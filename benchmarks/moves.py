@@ -34,7 +34,8 @@ def figures_page(
     shown = "".join(cell.outputs[0].data["text/html"] for cell in cells)
     css, path = (ROOT/"docs/_static/site.css").read_text(encoding="utf-8"), folder/"page.html"
     path.write_text("<!doctype html><html lang=en><meta charset=utf-8><title>Figures</title>"
-                    f"<style>{css} body {{ margin: 16px }}</style><main><h1>Figures</h1>{shown}</main>",
+                    f"<style>{css} body {{ margin: 16px }}</style><main class=bd-content><h1>Figures</h1>"
+                    f"<div class=cell_output>{shown}</div></main>",
                     encoding="utf-8")
     return path
 

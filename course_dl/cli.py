@@ -43,8 +43,8 @@ def doctor_command():
     except DataError as e: report.append(_line("data", str(e), "unset COURSE_DL_DATA, or name a good mirror"))
     for line in report:
         sign = dict(ok="ok", note="note", bad="BAD")[line["state"]]
-        typer.echo(f"{sign:6}{line['name']:16}{line['found']}")
-        if line["fix"]: typer.echo(f"{'':22}fix: {line['fix']}")
+        typer.echo(f"{sign:6}{line['name']:18}{line['found']}")
+        if line["fix"]: typer.echo(f"{'':24}fix: {line['fix']}")
     if any(line["state"] == "bad" for line in report): _fail("A lesson could not run here. The fixes above mend it.")
     typer.echo("Every lesson can run here.")
 

@@ -7,9 +7,7 @@ __all__ = ['said_type', 'seed_everything', 'default_device', 'made_with', 'packa
            'show_images', 'plot_curves', 'Said', 'result', 'catalog', 'say', 'doctor']
 
 # %% ../nbs/00_core.ipynb #b578cd17
-import base64
 import gettext
-import io
 import math
 import os
 import platform
@@ -70,33 +68,12 @@ def lessons_folder(
 # %% ../nbs/00_core.ipynb #6a72e693
 def plot_style(
 )->None:
-    "Set the course's matplotlib look, `course.mplstyle`, for every plot that follows."
+    "Set the course's matplotlib look, `course.mplstyle`, for every plot that follows; a notebook shows it sharp."
     import matplotlib.pyplot as plt
     plt.style.use(lessons_folder()/"course.mplstyle")
-    _show_sharp()
-
-# %% ../nbs/00_core.ipynb #5a4a7b01
-def _sharp(
-    fig,  # a matplotlib figure
-)->tuple: # what a notebook shows and keeps of it: the picture, and the size to draw it at
-    "A PNG with two pixels for one, as fine screens have them, and at most 256 colors, which keep it small."
-    from PIL import Image # not SVG: in a notebook GitHub takes text, markers and images out of it
-    drawn, kept = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, dpi=2*fig.dpi, bbox_inches="tight")
-    picture = Image.open(drawn).convert("RGB").quantize(256)
-    picture.save(kept, "PNG", optimize=True)
-    width, height = (side//2 for side in picture.size)
-    return ({"image/png": base64.b64encode(kept.getvalue()).decode()},
-            {"image/png": dict(width=width, height=height)})
-
-def _show_sharp(
-)->None:
-    "Let the notebook show figures with `_sharp`, not with a formatter of its own."
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if not shell: return
-    from matplotlib_inline.config import InlineBackend
-    InlineBackend.instance(parent=shell).figure_formats = set()
-    shell.display_formatter.mimebundle_formatter.for_type_by_name("matplotlib.figure", "Figure", _sharp)
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        from matplotlib_inline.config import InlineBackend
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"} # not SVG: GitHub takes text and images out
 
 # %% ../nbs/00_core.ipynb #87ad8485
 def show_images(

@@ -63,21 +63,18 @@ class Wrong(Exception):
 class _TimeUp(BaseException):
     "An attempt took too long. No `Exception`, so that the attempt's own `except` does not catch it."
 
-_generators = [(random.seed, random.getstate, random.setstate),
-               (np.random.seed, np.random.get_state, np.random.set_state),
-               (torch.default_generator.manual_seed, torch.get_rng_state, torch.set_rng_state)]
-
 @contextlib.contextmanager
 def _quiet():
     "Catch prints and warnings, and let random numbers start anew; afterwards they go on as before."
-    states = [get() for _, get, _ in _generators]
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as printed:
-            warnings.simplefilter("ignore")
-            for seed, _, _ in _generators: seed(0)
-            yield printed
-    finally:
-        for (_, _, put), state in zip(_generators, states): put(state)
+    state, numpy_state = random.getstate(), np.random.get_state()
+    with (torch.random.fork_rng(devices=[]), warnings.catch_warnings(),
+          contextlib.redirect_stdout(io.StringIO()) as printed):
+        warnings.simplefilter("ignore")
+        for seed in random.seed, np.random.seed, torch.default_generator.manual_seed: seed(0)
+        try: yield printed
+        finally:
+            random.setstate(state)
+            np.random.set_state(numpy_state)
 
 def _parts(
     attempt, # a function, class or value

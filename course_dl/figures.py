@@ -345,7 +345,7 @@ _clouds = [[-2.8, -3.5, 0], [-3.4, 1.5, 1], [3.3, 2.9, 0], [4.5, -3.3, 1], [-3.5
            [-1.6, -4.3, 0], [-2.3, 3.3, 1], [2.7, 4.8, 0], [3, -3.5, 1], [-2.6, -4.6, 0], [-2.3, 3, 1],
            [2.5, 3.8, 0], [1.3, -3.7, 1], [-2, -3.8, 0], [-3, 4.1, 1], [2.8, 1.9, 0], [3.8, -2.2, 1]]
 _kinds = {
-    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (515, 830),
+    "draw": _Kind(dict(strokes=[_three], centered=True, shift=[0, 0]), {}, _still_draw, (515, 760),
                   ("three-seven", "three-seven-deep"), 3),
     "one-step": _Kind(dict(curve="bowl", a=0., lr=.1, trail=[]), dict(curve=list(_curves)), _still_one_step,
                       (480, 790)),

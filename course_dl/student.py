@@ -185,6 +185,14 @@ def _write_copy(nb, path, force):
         except ValueError as e: raise OSError(f"{path} is no notebook; move it away, or lose it with --force") from e
     _write_whole(path, f"{nbformat.writes(nb)}\n".encode())
 
+def _lessons(
+    variants:str,      # as `find_variants` takes them
+    solved:bool=False, # fold their solutions too?
+)->list: # pairs of path and notebook, with variants in the places of exercises
+    import nbformat
+    chosen, paths = find_variants(variants), sorted(lessons_folder().glob("*.ipynb"))
+    return [(path, with_variants(nbformat.read(path, as_version=4), chosen, solved)) for path in paths]
+
 def write_student_copies(
     folder:Path,         # where to write; made if missing
     force:bool=False,    # write over what the learner wrote?
@@ -195,17 +203,11 @@ def write_student_copies(
 
     Copies that are there already keep what the learner wrote and get what is new. Raises `OSError` where
     that is impossible, and `ValueError` for variants that are not there."""
-    import nbformat
-    source, folder, chosen = lessons_folder(), Path(folder), find_variants(variants)
-    solutions = solutions and not variants
-    files = sorted(source.glob("*.ipynb"))
+    lessons, folder, solutions = _lessons(variants), Path(folder), solutions and not variants
     for place in [folder, folder/"solutions"] if solutions else [folder]:
-        shutil.copytree(source/"images", place/"images", dirs_exist_ok=True)
-        for path in files:
-            nb = with_variants(nbformat.read(path, as_version=4), chosen)
-            nb = student_copy(nb, place != folder, solutions)
-            _write_copy(nb, place/path.name, force)
-    return [folder/path.name for path in files]
+        shutil.copytree(lessons_folder()/"images", place/"images", dirs_exist_ok=True)
+        for path, nb in lessons: _write_copy(student_copy(nb, place != folder, solutions), place/path.name, force)
+    return [folder/path.name for path, _ in lessons]
 
 # %% ../nbs/32_student.ipynb #36b6a002
 def _for_nbgrader(cell, name, **options):
@@ -240,10 +242,8 @@ def write_nbgrader(
     Raises `ValueError` for a file of variants, which nbgrader could not load, and for those that are not there."""
     import nbformat
     if variants.endswith(".py"): raise ValueError("nbgrader cannot load tasks from a file; course_dl grade can")
-    paths, chosen = [], find_variants(variants)
-    for path in sorted(lessons_folder().glob("*.ipynb")):
-        nb, lesson = with_variants(nbformat.read(path, as_version=4), chosen, solved=True), page_name(path)
-        if not lesson_exercises(nb): continue
+    paths, lessons = [], {page_name(path): nb for path, nb in _lessons(variants, solved=True) if lesson_exercises(nb)}
+    for lesson, nb in lessons.items():
         paths.append(Path(folder)/"source"/lesson/f"{lesson}.ipynb")
         shutil.copytree(lessons_folder()/"images", paths[-1].parent/"images", dirs_exist_ok=True)
         _write_whole(paths[-1], f"{nbformat.writes(nbgrader_source(nb, lesson))}\n".encode())

@@ -83,13 +83,11 @@ def mathml(text, block):
     except MathError as e: raise ValueError(f"formula {text!r}: {e}") from None
 
 
-def math(block):
-    "A visitor that writes a formula as MathML."
-    def visit(self, node):
-        try: self.body.append(mathml(node.astext(), block))
-        except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
-        raise nodes.SkipNode
-    return visit
+def math(translator, node):
+    "Write a formula of a page as MathML."
+    try: translator.body.append(mathml(node.astext(), isinstance(node, nodes.math_block)))
+    except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
+    raise nodes.SkipNode
 
 
 def list_translations(app, page, template, context, doctree):
@@ -100,7 +98,7 @@ def list_translations(app, page, template, context, doctree):
 
 def setup(app):
     if language != "en": app.setup_extension("docs.translation")
-    app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
+    app.add_html_math_renderer("mathml", (math, None), (math, None))
     app.connect("builder-inited", name_pages)
     app.connect("source-read", prepare)
     app.connect("html-page-context", list_translations)

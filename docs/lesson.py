@@ -136,11 +136,10 @@ def prepare(cell, path, pages):
         cell.source = NAME.sub(to_api, local(cell.source, path, pages))
     if cell.cell_type != "code": return
     said, source = split_directives(cell.source)
-    size = {}
+    image = {"alt": said.get("fig-alt", "")}
     for output in cell.outputs:
         tidy(cell, output.get("data", {}))
-        size |= output.get("metadata", {}).get("image/png", {})
-    image = {"alt": said.get("fig-alt", ""), **({"width": f"{size['width']}px"} if size else {})}
+        if size := output.get("metadata", {}).get("image/png"): image["width"] = f"{size['width']}px"
     tags = [*cell.metadata.get("tags", []), *said.keys() & {"export", "hide"}]
     cell.metadata.update(tags=tags if source else ["hide"], mystnb=dict(image=image))
     cell.source = source

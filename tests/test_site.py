@@ -598,13 +598,11 @@ FEWER_TOKENS = """() => { const seen = new Set();
         if (seen.has(kind)) o.replaceWith(o.textContent); else seen.add(kind); } }"""
 
 
-@pytest.mark.timeout(900)  # minutes on a busy machine
-def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
+def barriers(tab, address, pages):
     "All rules in the light; in the dark the one that colors can break, on a phone the one that width can."
     axe, found = pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), {}
     tab.emulate_media(reduced_motion="reduce")  # no color is caught halfway
-    for path in sorted(soups):
-        page = path.relative_to(site).as_posix()
+    for page in pages:
         tab.set_viewport_size({"width": 390, "height": 844})
         tab.goto(f"{address}/{page}")  # where it loads, the theme looks which tables scroll; later it takes its time
         tab.evaluate(FEWER_TOKENS)
@@ -613,7 +611,18 @@ def test_pages_are_accessible_in_both_themes(tab, site, soups, address):
         found[page, "light"] = violations(axe, tab)
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")
         found[page, "dark"] = violations(axe, tab, runOnly=["color-contrast"])
-    assert not {page: o for page, o in found.items() if o}
+    return {page: o for page, o in found.items() if o}
+
+
+def test_a_page_of_each_kind_is_accessible_in_both_themes(tab, address):
+    kinds = "index", "similarity", "results", "glossary", "ladder", "api", "core", "404", "checks/sgd", "de/index"
+    assert not barriers(tab, address, [f"{page}.html" for page in kinds])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes on a busy machine
+def test_every_page_is_accessible_in_both_themes(tab, site, soups, address):
+    assert not barriers(tab, address, [path.relative_to(site).as_posix() for path in sorted(soups)])
 
 
 def test_an_inaccessible_page_is_found(tab):

@@ -1,4 +1,6 @@
 "What helps those who change the course."
+import base64
+import io
 import json
 import re
 import subprocess
@@ -6,8 +8,10 @@ import sys
 from shutil import which
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 import minutes
 import store
@@ -80,6 +84,22 @@ def test_what_only_a_kernel_can_show_is_not_stored():
     assert [cell.outputs[0].data for cell in nb.cells[:2]] == [seen, seen]
     assert "widgets" not in nb.metadata and nb.cells[2].outputs[0].text == "1"
     nbformat.validate(nb)
+
+
+def test_plots_are_stored_in_few_colors_and_other_pictures_as_they_are():
+    "A plot comes with a size; a film has none."
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
+    Image.fromarray(pixels).save(png := io.BytesIO(), "PNG")
+    data, size = base64.b64encode(png.getvalue()).decode(), {"image/png": {"width": 40, "height": 20}}
+    outputs = [new_output("display_data", {"image/png": data}, metadata=size),
+               new_output("display_data", {"image/png": data}), new_output("stream", text="1")]
+    nb = new_notebook(cells=[new_markdown_cell("text"), new_code_cell(outputs=outputs)])
+    store.shrink_plots(nb)
+    plot, film, _ = nb.cells[1].outputs
+    picture = Image.open(io.BytesIO(base64.b64decode(plot.data["image/png"])))
+    assert (picture.mode, picture.size, plot.metadata) == ("P", (80, 40), size) and film.data["image/png"] == data
+    assert len(plot.data["image/png"]) < len(data)
+    assert np.abs(np.asarray(picture.convert("RGB")) - pixels.astype(int)).mean() < 32
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts no time of children")

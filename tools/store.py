@@ -1,12 +1,15 @@
 """Run notebooks, slow cells too, and store their outputs, if they come from real data: tools/store.py [PAGE ...]
 
 With the outputs goes what they were made with; the site shows it at the foot of the page."""
+import base64
 import os
 import sys
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from course_dl.core import _write_whole, made_with
 from course_dl.runner import folded, lesson_files, run_lesson, run_lessons
@@ -29,6 +32,15 @@ def drop_widgets(nb):
         for output in cell.get("outputs", []): output.get("data", {}).pop(WIDGET, None)
 
 
+def shrink_plots(nb):
+    "Keep plots, the pictures that come with a size, in at most 256 colors, so that notebooks stay small."
+    for output in (output for cell in nb.cells for output in cell.get("outputs", [])):
+        if "image/png" not in output.get("metadata", {}): continue
+        picture, kept = Image.open(BytesIO(base64.b64decode(output.data["image/png"]))), BytesIO()
+        picture.convert("RGB").quantize(256).save(kept, "PNG", optimize=True)
+        output.data["image/png"] = base64.b64encode(kept.getvalue()).decode()
+
+
 def run_and_store(path:Path, *how) -> dict:
     "Run a notebook; write what came out into it, unless it failed or did not see the real data."
     done = run_lesson(path, *how)
@@ -38,6 +50,7 @@ def run_and_store(path:Path, *how) -> dict:
     nb.metadata["last_run"] = made_with() | {"fastai": version("fastai"), "data": done["data"]}
     fold_cells(nb)
     drop_widgets(nb)
+    shrink_plots(nb)
     _write_whole(path, f"{nbformat.writes(nb)}\n".encode())
     return done
 

@@ -138,7 +138,7 @@ def name_pages(app): app.project = app.env.project = Pages(app.srcdir, app.confi
 
 def setup(app):
     app.add_builder(Builder, override=True)
-    app.add_html_math_renderer("mathml", (math(False), None), (math(True), None))
+    app.add_html_math_renderer("mathml", (math, None), (math, None))
     app.connect("builder-inited", name_pages)
     app.connect("source-read", prepare)
     app.connect("html-page-context", to_xhtml)
