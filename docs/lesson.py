@@ -43,14 +43,19 @@ class Pages(Project):
         return name and re.sub(r"^docs/|/README$", "", name).lower()
 
 
+def relink(text, folder, lead):
+    "Markdown of a folder whose links go where `lead` says of a file and an anchor; those it says nothing of stay."
+    def link(found): return f"]({lead(posixpath.normpath(f'{folder}/{found[1]}'), found[2]) or found[1] + found[2]})"
+    return re.sub(r"\]\(([^)#:\s]+)((?:#[^)]*)?)\)", link, text)
+
+
 def local(text, path, pages=()):
     "The Markdown of a file without another host: badges are local, or go; a file without a page leads to GitHub."
+    def lead(target, anchor):
+        outside = not target.startswith("nbs/") and target not in pages and (ROOT/target).exists()
+        return f"{BLOB}/{target}{anchor}" if outside else ""
     folder = posixpath.dirname(path)
-    def link(found):
-        target = posixpath.normpath(f"{folder}/{found[1]}")
-        stays = target.startswith("nbs/") or target in pages or not (ROOT/target).exists()
-        return found[0] if stays else f"]({BLOB}/{target})"
-    text = re.sub(r"\]\(([^)#:]+)\)", link, text.replace(COLAB, posixpath.relpath("nbs/images/colab.svg", folder)))
+    text = relink(text.replace(COLAB, posixpath.relpath("nbs/images/colab.svg", folder)), folder, lead)
     return re.sub(r"\[!\[[^]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
 
 

@@ -6,6 +6,7 @@ import gettext
 import json
 import posixpath
 import re
+from functools import partial
 
 import nbformat
 from babel.numbers import get_decimal_symbol
@@ -16,7 +17,6 @@ from course_dl.core import catalog
 from docs import lesson
 from docs.conf import PATHS, SECTIONS, text_of
 
-LINK = re.compile(r"\]\(([\w./]+\.(?:ipynb|md))(?:#([^)]*))?\)")
 TITLE = re.compile(r"^#+ ([^\n]+)$|^```.*?^```$", re.M | re.S)
 FORMULA = re.compile(r"\$+[^$\n]+\$+")
 ALT = re.compile(r"^(#\| fig-alt: )(.+)$", re.M)
@@ -42,14 +42,11 @@ def adapt(app, config):
 def start(app): app.translator.add_fallback(catalog(app.config.language))
 
 
-def links(app, text, folder):
+def lead(app, path, anchor):
     "A link leads to a page of this language, or one folder up, to the English one."
-    def link(found):
-        path = posixpath.normpath(f"{folder}/{found[1]}")
-        if path not in PATHS: return found[0]
-        name, anchor = app.project.path2doc(path), f"#{make_id(found[2])}" if found[2] else ""
-        return f"]({'' if name in app.project.docnames else '../'}{name}.html{anchor})"
-    return LINK.sub(link, text)
+    if path not in PATHS: return ""
+    name, place = app.project.path2doc(path), f"#{make_id(anchor)}" if anchor else ""
+    return f"{'' if name in app.project.docnames else '../'}{name}.html{place}"
 
 
 def read(app, page, source):
@@ -67,7 +64,7 @@ def read(app, page, source):
         titles += filter(None, TITLE.findall(cell.source))
         text = lesson.translate(cell.source, marked.gettext)
         text = re.sub(r'^(#+ )<span lang="en">(.*)</span>$', r"\1\2", text, flags=re.M)  # one in the contents, too
-        cell.source = links(app, FORMULA.sub(decimals, text), posixpath.dirname(path))
+        cell.source = lesson.relink(FORMULA.sub(decimals, text), posixpath.dirname(path), partial(lead, app))
     source[0] = nbformat.writes(nb)
 
 
