@@ -1,17 +1,17 @@
-// The figures of the course that a reader takes in hand, one module for notebooks (anywidget runs it) and for the
-// site (where it stands in the page). No imports. First what computes, exported so that tests can hold it against
-// PyTorch; then what draws; then the figures, each a function of the page's `Desk` that returns how to draw a state.
+// Figures that a reader takes in hand, for notebooks (anywidget runs this) and the site. No imports. First what
+// computes, exported for tests; then what draws; then the figures, functions of a `Desk` that return how to draw.
 
 // ---- Numbers ----
 
 const sum = list => list.reduce((a, b) => a + b, 0);
 const mapped = (o, f) => Object.fromEntries(Object.entries(o).map(([key, value]) => [key, f(value, key)]));
 const mean = list => sum(list)/list.length;
+const times = (n, f) => Array.from({length: n}, (_, i) => f(i));
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const snap = (v, grid) => +(Math.round(v/grid)*grid).toFixed(6);
 
 // A sentence for the reader, with a value for each {}. The site puts it into the language of its page beforehand.
-const tell = (text, ...values) => text.replace(/\{\}/g, () => values.shift());
+const tell = (text, ...values) => text.replace(/\{\}/g, o => values.shift() ?? o);
 const language = tell("en");  // of numbers
 
 export const curves = {  // of one knob: loss and slope, and where to show the loss after each step
@@ -53,7 +53,7 @@ export function oneCycle(start, peak, warm, steps) {
     const [done, a, b] = pos < warm ? [pos/warm, from, middle] : [(pos-warm)/(1-warm), middle, to];
     return a + (b-a)*(1 - Math.cos(Math.PI*done))/2;
   };
-  return Array.from({length: steps}, (_, k) => [bent(k/steps, start, peak, peak/1e5), bent(k/steps, 0.95, 0.85, 0.95)]);
+  return times(steps, k => [bent(k/steps, start, peak, peak/1e5), bent(k/steps, 0.95, 0.85, 0.95)]);
 }
 
 // Where the loss is lowest, and its two curvatures with their directions: the soft one, then the stiff one.
@@ -100,10 +100,10 @@ export function rasterize(strokes, size = pen) {
   for (const stroke of strokes) {
     stroke.forEach((b, i) => {
       const a = stroke[Math.max(i-1, 0)], reach = size + 1;
-      const [left, right] = [Math.min(a[0], b[0]) - reach, Math.max(a[0], b[0]) + reach];
-      const [top, bottom] = [Math.min(a[1], b[1]) - reach, Math.max(a[1], b[1]) + reach];
-      for (let r = Math.max(Math.floor(top), 0); r < Math.min(bottom, 28); r++) {
-        for (let c = Math.max(Math.floor(left), 0); c < Math.min(right, 28); c++) {
+      const [[left, right], [top, bottom]] = [0, 1].map(k => [
+        Math.max(Math.floor(Math.min(a[k], b[k]) - reach), 0), Math.min(Math.max(a[k], b[k]) + reach, 28)]);
+      for (let r = top; r < bottom; r++) {
+        for (let c = left; c < right; c++) {
           const ink = clamp(reach - distance(c+0.5, r+0.5, a, b), 0, 1);
           image[28*r+c] = Math.max(image[28*r+c], ink);
         }
@@ -187,7 +187,7 @@ const layerKinds = {
   },
   mean({shape: [maps], values: x}) {
     const area = x.length/maps;
-    return {shape: [maps, 1, 1], values: Array.from({length: maps}, (_, i) => mean(x.slice(i*area, (i+1)*area)))};
+    return {shape: [maps, 1, 1], values: times(maps, i => mean(x.slice(i*area, (i+1)*area)))};
   },
   flatten: ({values}) => ({shape: [values.length], values}),
   shortcut(x, {layers}, weights) {
@@ -242,7 +242,7 @@ export function l1(image, values) { return sum(image.map((v, i) => Math.abs(v - 
 // A network for points in the plane, with any number of hidden ReLU units and one logit; with none, a perceptron.
 // Its parameters are one list: for each unit two weights and a bias, then the output's weights and its bias.
 export function netStart(hidden, seed) {
-  const random = dice(seed), spread = (n, size) => Array.from({length: n}, () => (2*random()-1)*size);
+  const random = dice(seed), spread = (n, size) => times(n, () => (2*random()-1)*size);
   return hidden ? [...spread(3*hidden, Math.SQRT1_2), ...spread(hidden+1, 1/Math.sqrt(hidden))] : spread(3, 0.7);
 }
 
@@ -286,16 +286,17 @@ const colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"];  // of the course's
 const look = `
 .cdl { container-type: inline-size; --edge: 1px solid color-mix(in srgb, currentColor 45%, transparent);
   color: var(--jp-content-font-color1, var(--vscode-foreground, inherit));
-  font: 15px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
+  font: 15px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
+  font-variant-numeric: tabular-nums; }
 .cdl :is(.panels, .controls) { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center; }
 .cdl .panels { align-items: flex-start; }
 .cdl .panel { flex: 1 1 0; max-width: 400px; min-width: 0; }
 @container (max-width: 640px) { .cdl .panel { flex: 0 0 min(100%, 340px); } }
 .cdl svg { display: block; width: 100%; overflow: hidden; user-select: none; -webkit-user-select: none; }
 .cdl svg text { fill: currentColor; font-size: 12px; }
-.cdl .frame { fill: none; stroke: currentColor; opacity: .6; }
-.cdl .grid { stroke: currentColor; opacity: .13; }
-.cdl .faint { stroke: currentColor; opacity: .4; fill: none; }
+.cdl :is(.frame, .grid, .faint) { fill: none; stroke: currentColor; opacity: .4; }
+.cdl .frame { opacity: .6; }
+.cdl .grid { opacity: .13; }
 .cdl .handle { cursor: grab; outline: none; }
 .cdl .handle .reach { fill: transparent; }
 .cdl .handle .knob { stroke: #fff; stroke-width: 1.5; }
@@ -304,31 +305,29 @@ const look = `
 .cdl label { display: inline-flex; gap: .4rem; align-items: center; margin: 0; }
 .cdl input[type=range] { width: 9rem; accent-color: ${colors[0]}; }
 .cdl :is(input, select, button, textarea) { font: inherit; margin: 0; }
-.cdl button, .cdl select { min-height: 30px; padding: .1rem .7rem; color: inherit; border-radius: 4px; cursor: pointer;
-  background: color-mix(in srgb, currentColor 7%, transparent);
-  border: var(--edge); }
+.cdl :is(button, select) { min-height: 30px; padding: .1rem .7rem; color: inherit; border-radius: 4px; cursor: pointer;
+  background: color-mix(in srgb, currentColor 7%, transparent); border: var(--edge); }
 .cdl option { color: #000; background: #fff; }
 .cdl button:hover { background: color-mix(in srgb, currentColor 16%, transparent); }
 .cdl :is(button, select, input, textarea, canvas, summary):focus-visible { outline: 2px solid ${colors[0]};
   outline-offset: 2px; }
-.cdl .number { font-variant-numeric: tabular-nums; min-width: 3.2em; }
-.cdl .say { margin: .2rem 0 0; min-height: 4.2em; max-width: 52rem; font-variant-numeric: tabular-nums; }
+.cdl .number { min-width: 3.2em; }
+.cdl .say { margin: .2rem 0 0; min-height: 4.2em; max-width: 52rem; }
 .cdl canvas { display: block; width: 100%; image-rendering: pixelated; background: #fff; border-radius: 3px;
   border: var(--edge); box-sizing: border-box; }
 .cdl canvas.pad { cursor: crosshair; touch-action: none; }
-.cdl .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: 13px; line-height: 1.3; }
-.cdl .maps { display: grid; gap: .3rem; font-size: 13px; line-height: 1.3; }
+.cdl :is(.pictures, .maps) { display: grid; gap: .3rem; font-size: 13px; line-height: 1.3; }
+.cdl .pictures { grid-template-columns: repeat(3, 1fr); gap: .5rem; }
 .cdl .strip { display: flex; gap: 3px; }
 .cdl .strip > canvas { flex: 1 1 0; min-width: 0; }
 .cdl .strip > div { flex: 0 0 35%; }
-.cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; font-variant-numeric: tabular-nums; }
+.cdl table { width: 100%; border-collapse: collapse; margin: .5rem 0 0; }
 .cdl :is(th, td) { text-align: left; padding: .2rem .4rem .2rem 0; font-weight: 400; background: none; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .cdl td:last-child { font-weight: 700; }
-.cdl textarea { width: 100%; box-sizing: border-box; color: inherit; background: transparent;
-  border: var(--edge); }`;
+.cdl textarea { width: 100%; box-sizing: border-box; color: inherit; background: none; border: var(--edge); }`;
 
-const fill = (node, attributes, parts) => {
+const fill = (node, attributes, parts = []) => {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value);
@@ -393,11 +392,7 @@ function niceTicks([low, high], n) {
   return found;
 }
 
-function logTicks([low, high]) {
-  const found = [];
-  for (let k = Math.ceil(Math.log10(low)); 10**k <= high; k++) found.push(10**k);
-  return found;
-}
+const logTicks = ([low, high]) => times(20, k => +`1e${k-10}`).filter(v => v >= low && v <= high);
 
 const tickText = v => (Math.abs(v) >= 1e4 || v > 0 && v < 0.01 ? v.toExponential(0).replace("e+", "e") :
   (+v.toPrecision(6)).toLocaleString(language, {useGrouping: false, maximumFractionDigits: 6})).replace("-", "−");
@@ -416,26 +411,28 @@ function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy
     last = event;
     go(space.at(event).map((v, k) => v + offset[k]));
   };
-  knob.addEventListener("pointerdown", event => {
-    const from = space.at(event), here = at();
-    [offset, last] = [[here[0]-from[0], here[1]-from[1]], event];
-    knob.setPointerCapture(event.pointerId);
-    knob.focus({preventScroll: true});
-    event.preventDefault();
-    event.stopPropagation();
-  });
   knob.addEventListener("touchstart", event => event.preventDefault(), {passive: false});  // the page stays
-  knob.addEventListener("pointermove", follow);
-  knob.addEventListener("pointerup", event => { follow(event); offset = null; });
-  knob.addEventListener("pointercancel", () => { offset = null; });
-  knob.addEventListener("keydown", event => {
-    const step = event.shiftKey ? 10 : 1, here = at();
-    const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
-                      PageUp: [10, 0], PageDown: [-10, 0]}[event.key] ?? [0, 0];
-    const along = keys === "x" ? [dx+dy, 0] : keys === "y" ? [0, dx+dy] : [dx, dy];
-    if (!along.some(Boolean)) return;
-    go(along.map((d, k) => here[k] + step*d*grid[k]));
-    event.preventDefault();
+  fill(knob, {
+    onpointerdown(event) {
+      const from = space.at(event), here = at();
+      [offset, last] = [[here[0]-from[0], here[1]-from[1]], event];
+      knob.setPointerCapture(event.pointerId);
+      knob.focus({preventScroll: true});
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    onpointermove: follow,
+    onpointerup(event) { follow(event); offset = null; },
+    onpointercancel() { offset = null; },
+    onkeydown(event) {
+      const step = event.shiftKey ? 10 : 1, here = at();
+      const [dx, dy] = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
+                        PageUp: [10, 0], PageDown: [-10, 0]}[event.key] ?? [0, 0];
+      const along = keys === "x" ? [dx+dy, 0] : keys === "y" ? [0, dx+dy] : [dx, dy];
+      if (!along.some(Boolean)) return;
+      go(along.map((d, k) => here[k] + step*d*grid[k]));
+      event.preventDefault();
+    },
   });
   space.front.append(knob);
   return {knob, draw() {
@@ -444,7 +441,7 @@ function handle(space, {name, at, move, say, grid, color = colors[1], keys = "xy
     const x = clamp(px, box.left, box.right), y = clamp(py, box.top, box.bottom);
     fill(knob, {transform: `translate(${x} ${y})`, opacity: Math.hypot(x-px, y-py) < 1.5 ? 1 : 0.45,
       "aria-valuemin": Math.min(low, now), "aria-valuemax": Math.max(high, now), "aria-valuenow": now,
-      "aria-valuetext": say()}, []);
+      "aria-valuetext": say()});
   }};
 }
 
@@ -480,14 +477,14 @@ const button = (text, onclick) => h("button", {type: "button", onclick}, text);
 function drawMap(space, {best, curvatures, angle}, levels, walk) {
   const turn = [[-Math.sin(angle), Math.cos(angle)], [Math.cos(angle), Math.sin(angle)]];  // soft, then stiff
   const rings = levels.map(level => {
-    const ring = Array.from({length: 121}, (_, i) => {
+    const ring = times(121, i => {
       const t = i*Math.PI/60, reach = curvatures.map((k, j) => Math.sqrt(2*level/k)*(j ? Math.sin(t) : Math.cos(t)));
       return [0, 1].map(k => best[k] + reach[0]*turn[0][k] + reach[1]*turn[1][k]);
     });
     return s("path", {d: space.path(ring) + "ZM-9 -9V309H369V-9Z", fill: colors[0], "fill-opacity": 0.07,
                       "fill-rule": "evenodd", stroke: colors[0], "stroke-opacity": 0.45});
   });
-  const star = Array.from({length: 10}, (_, i) => {
+  const star = times(10, i => {
     const r = i%2 ? 3.2 : 8, t = i*Math.PI/5;
     return `${i ? "L" : "M"}${(r*Math.sin(t)).toFixed(1)} ${(-r*Math.cos(t)).toFixed(1)}`;
   });
@@ -520,6 +517,7 @@ class Desk {
     this.say = h("p", {class: "say", "aria-live": "polite"});
   }
   get state() { return this.model.get("state"); }
+  get line() { return [this.state.w, this.state.b]; }
   put(patch) {
     this.model.set("state", {...this.state, ...patch});
     this.model.save_changes();  // at once: the echo of an older state would take back what is not sent yet
@@ -573,7 +571,7 @@ function oneKnob(desk) {
     const {curve: name, a, lr, trail} = desk.state, {loss, slope, log} = curves[name], next = oneStep(name, a, lr);
     Object.assign(right, {y: log});
     right.axes();
-    const line = Array.from({length: 145}, (_, i) => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, a];
+    const line = times(145, i => [-1 + i/20, loss(-1 + i/20)]), seen = [...trail, a];
     const reach = 1.6/Math.hypot(1, slope(a)*7.2/33), ends = [a-reach, a+reach].map(v => [v, loss(a) + slope(a)*(v-a)]);
     const [from, to] = [left.X(clamp(a, -9, 15)), left.X(clamp(next, -9, 15))], tip = Math.sign(to-from)*6;
     left.layer.replaceChildren(
@@ -609,7 +607,7 @@ function lineMap(desk) {
   const map = plot({x: [-2.5, 3.5], y: [-3.6, 1.4], xlabel: "slope w", ylabel: "offset b",
                     label: "The map of all lines"});
   const words = () => `slope ${fixed(desk.state.w)}, offset ${fixed(desk.state.b)}, loss `
-    + fixed(lineLoss(desk.state.points, [desk.state.w, desk.state.b]), 3);
+    + fixed(lineLoss(desk.state.points, desk.line), 3);
   const place = (w, b) => desk.move({w: snap(clamp(w, -2.5, 3.5), 1e-4), b: snap(clamp(b, -3.6, 1.4), 1e-4), walk: []});
   const dots = desk.state.points.map((_, i) => handle(plane, {
     name: `Point ${i+1}`, grid: [0.02, 0.05], color: colors[0], size: 5, at: () => desk.state.points[i] ?? [0, 0],
@@ -620,7 +618,7 @@ function lineMap(desk) {
     at: () => [end, desk.state.b + end*desk.state.w], say: words,
     move: ([, y]) => end ? place(y - desk.state.b, desk.state.b) : place(desk.state.b + desk.state.w - y, y)}));
   const ball = handle(map, {name: "The line, as a place on the map", grid: [0.05, 0.05], say: words,
-    at: () => [desk.state.w, desk.state.b], move: ([w, b]) => place(w, b)});
+    at: () => desk.line, move: ([w, b]) => place(w, b)});
   const rate = slider(desk, "Learning rate", "lr", {min: 0.02, max: 1.1, step: 0.02, text: v => fixed(v)});
   const method = choice(desk, "Steps by", "method", {all: "all points", momentum: "all points, with momentum 0.9",
     batches: "batches of 2 points"});
@@ -634,17 +632,15 @@ function lineMap(desk) {
     const found = walkLine(points, walk[0] ?? [w, b], lr, how === "momentum" ? 0.9 : 0, batches.slice(0, 100));
     desk.roll(found, 1, 45);
   };
-  desk.show([plane.svg, map.svg], [rate, method, button("Release", release), button("Put back", () => {
-    const [w, b] = desk.state.walk[0] ?? [1, -0.5];
-    place(w, b);
-  })]);
+  desk.show([plane.svg, map.svg], [rate, method, button("Release", release),
+    button("Put back", () => place(...(desk.state.walk[0] ?? [1, -0.5])))]);
   return () => {
     const {w, b, points, lr, method: how, walk} = desk.state, shape = bowl(points), loss = lineLoss(points, [w, b]);
     plane.layer.replaceChildren(
       ...points.map(([x, y]) => s("path", {d: plane.path([[x, y], [x, w*x + b]]), stroke: colors[1], opacity: 0.55})),
       plane.line([[0, b], [1, w+b]], colors[1]));
     const low = Math.max(shape.low, 0.01);
-    drawMap(map, shape, Array.from({length: 13}, (_, i) => low*2**(i-3)), walk);
+    drawMap(map, shape, times(13, i => low*2**(i-3)), walk);
     for (const o of [...dots, ...ends, ball]) o.draw();
     const limit = 2/shape.curvatures[1], fast = lr > limit && how !== "momentum";
     desk.say.textContent = `Slope ${digits(w)}, offset ${digits(b)}: the mean squared error is ${digits(loss)}, `
@@ -663,21 +659,17 @@ function twoScales(desk) {
     raw: {name: "as they are", change: v => v, x: [0, 1.2], y: [-25, 8], grid: [0.01, 0.5]},
     tens: {name: "in tens", change: v => v/10, x: [0, 9], y: [-25, 8], grid: [0.1, 0.5]},
     standardized: {name: "standardized", change: v => (v-middle)/spread, x: [-4, 20], y: [-4, 20], grid: [0.25, 0.25]}};
-  const points = {}, shapes = {};
-  for (const [key, {change}] of Object.entries(scales)) {
-    points[key] = readings.map(([v, y]) => [change(v), y]);
-    shapes[key] = bowl(points[key]);
-  }
+  const points = mapped(scales, ({change}) => readings.map(([v, y]) => [change(v), y])), shapes = mapped(points, bowl);
   const map = plot({x: [0, 1.2], y: [-25, 8], xlabel: "slope w", ylabel: "offset b",
                     label: "The loss over both knobs"});
   const bars = plot({x: [-1.6, 1.6], y: [0, 2], xlabel: "factor of a step, 1 − curvature·lr", ylabel: "",
                      ticks: [6, 0], label: "What a step does to the distance along each direction"});
   const rateOf = ({inputs, part}) => part*2/shapes[inputs].curvatures[1];
   const grid = [1, 1];
-  const ball = handle(map, {name: "The ball", grid, at: () => [desk.state.w, desk.state.b],
+  const ball = handle(map, {name: "The ball", grid, at: () => desk.line,
     move: ([w, b]) => desk.move({w, b, walk: []}),
     say: () => `w ${fixed(desk.state.w)}, b ${fixed(desk.state.b)}, loss `
-      + digits(lineLoss(points[desk.state.inputs], [desk.state.w, desk.state.b]))});
+      + digits(lineLoss(points[desk.state.inputs], desk.line))});
   const inputs = choice(desk, "Readings", "inputs", scales, {w: 1, b: 0, walk: []});
   const part = slider(desk, "Learning rate, of the limit", "part", {min: 0.02, max: 1.1, step: 0.02,
     text: v => `${Math.round(100*v)} %`});
@@ -696,7 +688,7 @@ function twoScales(desk) {
       map.axes();
     }
     const lr = rateOf(desk.state), factors = shape.curvatures.map(k => 1 - k*lr), loss = lineLoss(points[key], [w, b]);
-    drawMap(map, shape, Array.from({length: 12}, (_, i) => 0.5*3**i), walk);
+    drawMap(map, shape, times(12, i => 0.5*3**i), walk);
     bars.layer.replaceChildren(
       s("rect", {x: bars.X(-1), y: 10, width: bars.X(1)-bars.X(-1), height: 248, fill: colors[2], opacity: 0.13}),
       s("path", {class: "grid", d: `M${bars.X(0)} 10V258`}),
@@ -721,16 +713,15 @@ function twoScales(desk) {
 export function clouds(four) {
   const random = dice(four ? 5 : 6), noise = () => Math.sqrt(-2*Math.log(1-random()))*Math.cos(2*Math.PI*random());
   const centers = four ? [[-3, -3, 0], [-3, 3, 1], [3, 3, 0], [3, -3, 1]] : [[-1.5, -2, 0], [1.5, 2, 1]];
-  return Array.from({length: 24}, (_, i) => centers[i%centers.length]).map(
+  return times(24, i => centers[i%centers.length]).map(
     ([x, y, label]) => [snap(clamp(x + noise(), -4.8, 4.8), 0.1), snap(clamp(y + noise(), -4.8, 4.8), 0.1), label]);
 }
 
 function movePoints(desk) {
   const plane = plot({x: [-5, 5], y: [-5, 5], xlabel: "x₁", ylabel: "x₂", label: "Points of two classes"});
   const curve = plot({x: [0, 300], y: [0, 1], xlabel: "step", ylabel: "loss", label: "The loss while it trains"});
-  const shade = document.createElement("canvas"), picture = s("image", {x: 46, y: 10, width: 300, height: 248,
+  const shade = h("canvas", {width: 50, height: 40}), picture = s("image", {x: 46, y: 10, width: 300, height: 248,
     preserveAspectRatio: "none"});
-  Object.assign(shade, {width: 50, height: 40});
   const netOf = ({net, hidden, seed}) => net.length === (hidden ? 4*hidden + 1 : 3) ? net : netStart(hidden, seed);
   const restart = {net: [], losses: []};
   const setPoints = (points, more = {}) => desk.move({points, losses: [], ...more});
@@ -746,8 +737,8 @@ function movePoints(desk) {
       say: () => desk.state.points[i].slice(0, 2).map(v => fixed(v, 1)).join(", ")}));
     dots.forEach(({knob}, i) => {
       const take = () => setPoints(desk.state.points.filter((_, k) => k !== i));
-      knob.addEventListener("keydown", event => { if (["Delete", "Backspace"].includes(event.key)) take(); });
-      knob.addEventListener("pointerdown", () => { if (chosen.value === "away") take(); });
+      fill(knob, {onkeydown(event) { if (["Delete", "Backspace"].includes(event.key)) take(); },
+                  onpointerdown() { if (chosen.value === "away") take(); }});
     });
     dots.kept = kept;
   };
@@ -796,7 +787,7 @@ function movePoints(desk) {
     }
     context.putImageData(pixels, 0, 0);
     picture.setAttribute("href", shade.toDataURL());
-    const edges = Array.from({length: hidden || 1}, (_, k) => {
+    const edges = times(hidden || 1, k => {
       const [a, b, c] = net.slice(3*k, 3*k+3), size = Math.hypot(a, b) || 1;
       const foot = [-a*c/size**2, -b*c/size**2], way = [-b/size*20, a/size*20];
       return s("path", {class: "faint", "stroke-dasharray": hidden ? "4 4" : "none",
@@ -837,24 +828,28 @@ function drawingPad(desk, inside, begun = () => ({})) {
     if (Math.hypot(point[0]-last[0], point[1]-last[1]) < 0.4) return;
     desk.put({strokes: [...strokes.slice(0, -1), [...strokes.at(-1), point]]});
   };
-  pad.addEventListener("pointerdown", event => {
-    pad.setPointerCapture(event.pointerId);
-    [drawing, cursor] = [true, null];
-    begin(where(event));
+  const lift = () => { drawing = false; };
+  fill(pad, {
+    onpointerdown(event) {
+      pad.setPointerCapture(event.pointerId);
+      [drawing, cursor] = [true, null];
+      begin(where(event));
+    },
+    onpointermove(event) { if (drawing) extend(where(event)); },
+    onpointerup: lift,
+    onpointercancel: lift,
+    onkeydown(event) {
+      const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+      if (!way && event.key !== " ") return;
+      event.preventDefault();
+      cursor ??= [14, 14];
+      if (event.key === " ") { down = !down; if (down) return begin(place(cursor)); }
+      else cursor = cursor.map((v, k) => clamp(v + way[k], 1, 27));
+      if (way && down) extend(place(cursor));
+      desk.draw();
+    },
+    onblur() { down = false; cursor = null; desk.draw(); },
   });
-  pad.addEventListener("pointermove", event => { if (drawing) extend(where(event)); });
-  for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { drawing = false; });
-  pad.addEventListener("keydown", event => {
-    const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
-    if (!way && event.key !== " ") return;
-    event.preventDefault();
-    cursor ??= [14, 14];
-    if (event.key === " ") { down = !down; if (down) return begin(place(cursor)); }
-    else cursor = cursor.map((v, k) => clamp(v + way[k], 1, 27));
-    if (way && down) extend(place(cursor));
-    desk.draw();
-  });
-  pad.addEventListener("blur", () => { down = false; cursor = null; desk.draw(); });
   return {pad, context: pad.getContext("2d"), pen() {
     if (!cursor) return;
     const context = pad.getContext("2d");
@@ -880,8 +875,8 @@ function drawDigit(desk) {
   const pictures = mapped(names, name => picture(28, name)), captions = mapped(names, () => h("div"));
   const rows = {averages: tell("nearer average"), linear: tell("linear model"),
                 ...(deep ? {deep: tell("deep network")} : {})};
-  const verdicts = {averages: v => tell("the nearer average says {}", v),
-                    linear: v => tell("the linear model says {}", v), deep: v => tell("the deep network says {}", v)};
+  const verdicts = {averages: tell("the nearer average says {}"), linear: tell("the linear model says {}"),
+                    deep: tell("the deep network says {}")};
   const cells = mapped(rows, () => [h("td"), h("td")]);
   const side = h("div", {}, h("div", {class: "pictures"}, ...Object.keys(pictures).map(
     key => h("div", {}, pictures[key], captions[key]))),
@@ -931,7 +926,7 @@ function drawDigit(desk) {
     for (const key of Object.keys(rows)) cells[key][1].textContent = says[key];
     const [first, ...others] = Object.values(says);
     desk.say.textContent = others.some(v => v !== first) ?
-      tell("They disagree: {}.", Object.keys(rows).map(key => verdicts[key](says[key])).join(", ")) :
+      tell("They disagree: {}.", Object.keys(rows).map(key => tell(verdicts[key], says[key])).join(", ")) :
       others.length > 1 ? tell("All say {}.", first) : tell("Both say {}.", first);
   };
 }
@@ -958,7 +953,7 @@ function wearGarment(desk) {
   const untouched = {strokes: [], inks: [], shift: [0, 0], mirror: false}, plain = {};
   const stages = answer({...desk.state, ...untouched}).outputs.flatMap(({shape: [maps, size]}, at) =>
     layers[at].kind === "relu" && size ? [{at, area: size*size,
-      canvases: Array.from({length: maps}, (_, i) => picture(size, `Map ${i+1}`))}] : []);
+      canvases: times(maps, i => picture(size, `Map ${i+1}`))}] : []);
   const why = picture(28, "Where the logit comes from"), caption = h("div"), bars = s("svg", {viewBox: "0 0 260 192",
     role: "img", "aria-label": "How sure of each class"});
   const side = h("div", {class: "maps"}, ...stages.flatMap(({canvases}, i) => [
