@@ -34,7 +34,8 @@ def hand_over(path):
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = for_quarto(cell.source, name)
         for tag in folded.keys() & set(cell.metadata.get("tags", [])):
-            cell.source = f'#| code-fold: true\n#| code-summary: "{folded[tag]}"\n{cell.source}'
+            title = "" if cell.source.startswith("#| code-summary") else f'#| code-summary: "{folded[tag]}"\n'
+            cell.source = f"#| code-fold: true\n{title}{cell.source}"
         for data in (output.data for output in cell.get("outputs", []) if "data" in output):
             if html := data.pop("text/html", None):  # as a raw block, for which Quarto loads no scripts
                 data["text/markdown"] = f"```{{=html}}\n{''.join(html)}\n```"

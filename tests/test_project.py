@@ -87,6 +87,8 @@ def test_notebook_opens_with_folded_set_up(notebook):
     first = code(notebook)[0]
     assert folded.keys() & set(first.metadata.get("tags", [])) and first.metadata.jupyter.source_hidden
     assert first.metadata.cellView == "form" and all(split_directives(cell.source)[1] for cell in code(notebook))
+    seen = [cell.source for cell in code(notebook) if "jupyter" in cell.metadata]  # of a folded cell the first line
+    assert not [source for source in seen if re.match(r"#\| (default_exp|fig-alt)", source)]
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=module_name)

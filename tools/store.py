@@ -3,6 +3,7 @@
 With the outputs goes what they were made with; the site shows it at the foot of the page."""
 import base64
 import os
+import re
 import sys
 from importlib.metadata import version
 from io import BytesIO
@@ -18,11 +19,15 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def fold_cells(nb):
-    "Fold the code of cells tagged `proof`, `setup` or `plot` in JupyterLab and Colab, and unfold that of all others."
+    """Fold the code of cells tagged `proof`, `setup` or `plot` in JupyterLab and Colab, and unfold that of all others.
+
+    JupyterLab shows the first line of what is folded: rather a title than a directive for nbdev or a long `fig-alt`."""
     for cell in nb.cells:
         for key in ("jupyter", "cellView"): cell.metadata.pop(key, None)
-        if folded.keys() & set(cell.metadata.get("tags", [])):
+        for tag in folded.keys() & set(cell.metadata.get("tags", [])):
             cell.metadata.update(jupyter={"source_hidden": True}, cellView="form")
+            if re.match(r"#\| (default_exp|fig-alt)", cell.source):
+                cell.source = f'#| code-summary: "{folded[tag]}"\n{cell.source}'
 
 
 def drop_widgets(nb):
