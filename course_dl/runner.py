@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from subprocess import DEVNULL
 
 from . import data
 from .core import _write_whole, lessons_folder, package_folder, said_type
@@ -99,7 +100,7 @@ def run_lesson(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         client = _kernel_for(cells, timeout=1800, coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
                              on_cell_start=lambda cell, cell_index: watch(cell_index, len(cells)))
-        try: client.execute(env=env)
+        try: client.execute(env=env, stderr=DEVNULL) # what a kernel says while it ends is not the lesson's
         except (CellExecutionError, TimeoutError, RuntimeError) as e: error = re.sub(r"\x1b\[[\d;]*m", "", str(e))
     said = {kind: _said(cells, kind) for kind in ("Data", "Result")}
     text = {kind: "; ".join(dict.fromkeys(o["text"] for o in found)) for kind, found in said.items()}
