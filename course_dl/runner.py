@@ -74,14 +74,17 @@ def _said(
 folded = dict(proof="✓ checked", setup="Set-up", plot="How this is made")
 
 # %% ../nbs/31_runner.ipynb #dbaf6f4c
-def _kernel_for(
-    cells:list, # as nbformat reads them
-    **options,  # of nbclient
-): # a client that runs them in a fresh kernel, one that says nothing of its own
+def _execute(
+    cells:list,     # as nbformat reads them; their outputs are written into them
+    env=os.environ, # of the kernel
+    **options,      # of nbclient
+)->None:
+    "Run cells in a fresh kernel that says nothing of its own, not even while it ends. Raises what nbclient raises."
     from nbclient import NotebookClient
     from nbformat.v4 import new_notebook
-    return NotebookClient(new_notebook(cells=cells), kernel_name="python3", startup_timeout=300,
-                          extra_arguments=["--IPKernelApp.log_level=40"], **options)
+    client = NotebookClient(new_notebook(cells=cells), kernel_name="python3", startup_timeout=300,
+                            extra_arguments=["--IPKernelApp.log_level=40"], **options)
+    client.execute(env=env, stderr=DEVNULL)
 
 def run_lesson(
     path:Path,        # a notebook
@@ -98,9 +101,9 @@ def run_lesson(
     env["COURSE_DL_LANGUAGE"] = "en" # in which notebooks assert what their checks say
     if threads: env["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        client = _kernel_for(cells, timeout=1800, coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
-                             on_cell_start=lambda cell, cell_index: watch(cell_index, len(cells)))
-        try: client.execute(env=env, stderr=DEVNULL) # what a kernel says while it ends is not the lesson's
+        try:
+            _execute(cells, env, timeout=1800, coalesce_streams=True, resources=dict(metadata=dict(path=folder)),
+                     on_cell_start=lambda cell, cell_index: watch(cell_index, len(cells)))
         except (CellExecutionError, TimeoutError, RuntimeError) as e: error = re.sub(r"\x1b\[[\d;]*m", "", str(e))
     said = {kind: _said(cells, kind) for kind in ("Data", "Result")}
     text = {kind: "; ".join(dict.fromkeys(o["text"] for o in found)) for kind, found in said.items()}

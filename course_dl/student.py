@@ -21,11 +21,10 @@ import textwrap
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from subprocess import DEVNULL
 
 from . import checks
 from .core import _signs, _write_whole, lessons_folder
-from .runner import _kernel_for, page_name, split_directives
+from .runner import _execute, page_name, split_directives
 
 # %% ../nbs/32_student.ipynb #38329309
 _CHECK = re.compile(r"check\.(\w+)\((\w+)\)")
@@ -305,7 +304,7 @@ def judge_again(
         if call := _CHECK.match(cell.source.strip()): answers[call[1]] = new_code_cell(f"{stub.source}\n{cell.source}")
     cells = [*map(new_code_cell, definitions(nb)), *answers.values()]
     with contextlib.suppress(TimeoutError, RuntimeError): # the answer that has run last ended it
-        _kernel_for(cells, timeout=seconds, allow_errors=True).execute(stderr=DEVNULL)
+        _execute(cells, timeout=seconds, allow_errors=True)
     has_run = {name: cell for name, cell in answers.items() if cell.execution_count}
     needs_more = {name for name, cell in has_run.items() for output in cell.outputs if output.output_type == "error"}
     return {name: _state(cell) or "wrong" for name, cell in has_run.items() if name not in needs_more}
