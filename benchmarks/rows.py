@@ -182,9 +182,9 @@ def moved_row(
         return torch.stack([crop(image, *place, 28, 28) for image, *place in zip(around, *places().tolist())])
     def as_a_map():
         from fastai.vision.augment import TensorImage
-        moves = torch.eye(2, 3).repeat(n, 1, 1)
-        moves[:, :, 2] = (places().flip(0).T - 2)*2/27  # from -1 to 1 there are 27 pixels
-        return TensorImage(x - x.min()).affine_coord(moves, mode="nearest", pad_mode="zeros") + x.min()
+        maps = torch.eye(2, 3).repeat(n, 1, 1)
+        maps[:, :, 2] = (places().flip(0).T - 2)*2/27  # from -1 to 1 there are 27 pixels
+        return TensorImage(x - x.min()).affine_coord(maps, mode="nearest", pad_mode="zeros") + x.min()
     def step():
         calc_grad(net, x, y, F.cross_entropy)
         return moves()
