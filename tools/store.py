@@ -24,6 +24,7 @@ def fold_cells(nb):
     JupyterLab shows the first line of what is folded: rather a title than a directive for nbdev or a long `fig-alt`."""
     for cell in nb.cells:
         for key in ("jupyter", "cellView"): cell.metadata.pop(key, None)
+        cell.source = re.sub(r'^#\| code-summary: ".*"\n', "", cell.source)
         for tag in folded.keys() & set(cell.metadata.get("tags", [])):
             cell.metadata.update(jupyter={"source_hidden": True}, cellView="form")
             if re.match(r"#\| (default_exp|fig-alt)", cell.source):
