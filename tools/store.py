@@ -27,7 +27,7 @@ def fold_cells(nb):
         cell.source = re.sub(r'^#\| code-summary: ".*"\n', "", cell.source)
         for tag in folded.keys() & set(cell.metadata.get("tags", [])):
             cell.metadata.update(jupyter={"source_hidden": True}, cellView="form")
-            if re.match(r"#\| (default_exp|fig-alt)", cell.source):
+            if re.match(r"#\| (?!export)", cell.source):  # an export would carry it into the package
                 cell.source = f'#| code-summary: "{folded[tag]}"\n{cell.source}'
 
 
