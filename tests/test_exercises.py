@@ -1,4 +1,4 @@
-"The exercises: proven both ways, tied to their lessons, and whole in a learner's copies."
+"The exercises, which nbs/checks proves: tied to their lessons, and whole in a learner's copies."
 import re
 import signal
 import subprocess
@@ -36,12 +36,6 @@ def every(lesson): return [*exercises(lesson).known().values()]
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
 def lesson(request): return request.param
-
-
-def test_right_answers_pass_and_each_wrong_one_gets_its_own_message(lesson, record_property):
-    rows = exercises(lesson).prove()
-    record_property("proven", [(lesson.stem, *row) for row in rows])  # shown at the end of the run, see conftest.py
-    assert [name for name, _ in rows] == [e.name for e in every(lesson) for _ in e.mistakes]
 
 
 def test_every_exercise_has_what_the_course_asks_of_it(lesson):

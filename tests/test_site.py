@@ -27,6 +27,7 @@ from docs import lesson
 from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, build_site, module_name, read, violations, watch
 from translations import LANGUAGES
 
+pytestmark = pytest.mark.xdist_group("site")  # one worker builds it
 SITE = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
 SIDEBAR = SITE["website"]["sidebar"]["contents"]
 LISTED = [name for part in SIDEBAR for name in (part["contents"] if isinstance(part, dict) else [part])]
