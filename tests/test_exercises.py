@@ -83,6 +83,7 @@ def test_sizes_of_inputs_vary(lesson):
         assert len(sizes) > 1 or sizes <= {()} or fixed, (exercise.name, sizes)
 
 
+@pytest.mark.slow
 def test_mutants_of_the_solutions_are_refused(lesson):
     "The table on the page is what is counted here; the solutions themselves are right."
     for exercise, source, names in score.solutions(lesson):
