@@ -67,7 +67,7 @@ class Views(nn.Module):
 def gain(
     rung:dict,  # has `valid`, a list of runs with `seed` and `accuracy`
     below:dict, # the same of the rung it builds on
-)->tuple:       # mean, half its 95% interval, and "helps", "costs" or "noise"
+)->tuple:       # mean, half its 95% interval, and "helps", "hurts" or "noise"
     """What a change adds to the accuracy on held-out images, seed by seed.
 
     It is noise while 0 lies within the interval, by Student's t; above ten seeds with the
@@ -79,7 +79,7 @@ def gain(
     middle, error = mean(more), stdev(more)/len(more)**.5
     half = _t[min(len(more), 10)-2]*error
     if abs(middle) <= half: return middle, half, "noise"
-    return middle, half, "helps" if middle > 0 else "costs"
+    return middle, half, "helps" if middle > 0 else "hurts"
 
 # %% ../nbs/25_ladder.ipynb #92000014
 def read_ladder(

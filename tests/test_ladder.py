@@ -37,7 +37,7 @@ def effects():
             if below is not None:
                 more = accuracy - below
                 sure = abs(more.mean()) > T[len(more)]*more.std(ddof=1)/len(more)**.5
-                yield rung, ("helps" if more.mean() > 0 else "costs") if sure else "noise"
+                yield rung, ("helps" if more.mean() > 0 else "hurts") if sure else "noise"
             if rung["kept"]: below = accuracy
 
 
@@ -46,13 +46,13 @@ def test_marks_follow_from_the_numbers():
     found, outputs = list(effects()), [output for cell in read(PAGE).cells for output in cell.get("outputs", [])]
     tables = "\n".join(output.data.get("text/plain", "") for output in outputs if "data" in output)
     printed = "".join(output.get("text", "") for output in outputs)
-    line = r"^ *\d+ (.+?)  +[\d.]+%  +[+-][\d.]+ ± [\d.]+  +(helps|noise|costs) "
+    line = r"^ *\d+ (.+?)  +[\d.]+%  +[+-][\d.]+ ± [\d.]+  +(helps|noise|hurts) "
     assert re.findall(line, tables, re.M) == [(rung["name"], effect) for rung, effect in found]
     reasons = [(rung["name"], "kept" if rung["kept"] else "not kept", rung["why"]) for rung, _ in found]
     assert re.findall(r"^\d+ (.+?) \(((?:not )?kept): (.+)\)$", printed, re.M) == reasons
     for rung, effect in found:
-        assert not (effect == "costs" and rung["kept"]), rung["name"]
-        said = set(re.findall("helps|noise|costs", rung["why"]))
+        assert not (effect == "hurts" and rung["kept"]), rung["name"]
+        said = set(re.findall("helps|noise|hurts", rung["why"]))
         assert said <= {effect} and rung["why"], rung["name"]
 
 
