@@ -98,6 +98,7 @@ def clothes(split, seed):
 
 SGD = "opt = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9, weight_decay=5e-4, nesterov=True)"
 ADAM = "opt = torch.optim.AdamW(model.parameters(), lr=lr)"
+LARGE = "dl = TensorLoader(x, y, bs=250, shuffle=True)"
 FAST = "model = Bfloat16(net).to(memory_format=torch.channels_last)"
 THREE = ("net = nn.Sequential(conv_block(1, 16, 4, 2), conv_block(16, 32, 4, 2),\n"
          "                    conv_block(32, 64, 4, 2), nn.Flatten(), nn.Linear(576, 10))")
@@ -128,9 +129,9 @@ LADDERS = [Ladder(
             net="net = nn.Sequential(conv_block(1, 8, 5, 2), conv_block(8, 24, 3, 2),\n"
                 "                    conv_block(24, 48, 3, 2), nn.Flatten(), nn.Linear(768, 2))"), kept=False,
              why="noise, and slower"),
-        Rung("batches of 250", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)"), kept=False, why="hurts"),
-        Rung("batches of 250, four times the rate", dict(dl="dl = TensorLoader(x, y, bs=250, shuffle=True)",
-                                                         epochs="epochs, lr = 3, 4e-2"), kept=False, why="noise"),
+        Rung("batches of 250", dict(dl=LARGE), kept=False, why="hurts"),
+        Rung("batches of 250, four times the rate", dict(dl=LARGE, epochs="epochs, lr = 3, 4e-2"), kept=False,
+             why="noise"),
         Rung("three times the rate", dict(epochs="epochs, lr = 3, 3e-2"), kept=False, why="noise"),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), kept=False,
              why="noise"),
@@ -139,7 +140,7 @@ LADDERS = [Ladder(
             average="average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(.98), use_buffers=True)\n"
                     "opt.register_step_post_hook(lambda *_: average.update_parameters(model))",
             answer="model = average"), kept=False, why="noise"),
-        Rung("nine views, once more", dict(answer="model = Views(model)"), kept=False, published=True,
+        Rung("nine views, with shifts", dict(answer="model = Views(model)"), kept=False, published=True,
              why="noise again"),
     ]), Ladder(
     "mnist", "Ten digits, a minute of training", ten_digits, 6, START | dict(
