@@ -17,7 +17,8 @@ run: env ## run every lesson, show the table of results, build the site
 	@echo "Every lesson ran. Next: make lab opens them at nbs/index.ipynb."
 
 test: export COURSE_DL_LANGUAGE = en
-test: export OMP_NUM_THREADS = 1 # notebooks and tests run side by side
+# notebooks and tests run side by side, each on one thread
+test: export OMP_NUM_THREADS = 1
 test: lint ## run every notebook as a test, then the tests of the package; SLOW=1 runs what is slow too
 	$(BIN)/nbdev_test --do_print $(if $(SLOW),--flags slow)
 	$(BIN)/pytest $(if $(SLOW),-m "")
