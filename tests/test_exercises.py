@@ -38,6 +38,11 @@ def every(lesson): return [*exercises(lesson).known().values()]
 def lesson(request): return request.param
 
 
+def test_a_run_of_its_notebook_proves_the_exercises(lesson):
+    cells = read(ROOT/"nbs/checks"/f"{module_name(lesson)}.ipynb").cells
+    assert any("= exercises.prove()" in cell.source and "#| slow" not in cell.source for cell in cells)
+
+
 def test_every_exercise_has_what_the_course_asks_of_it(lesson):
     "An exercise needs a reference and inputs; one of the course has mistakes, unusual answers and hints as well."
     for exercise in every(lesson):
@@ -83,7 +88,6 @@ def test_sizes_of_inputs_vary(lesson):
         assert len(sizes) > 1 or sizes <= {()} or fixed, (exercise.name, sizes)
 
 
-@pytest.mark.slow
 def test_mutants_of_the_solutions_are_refused(lesson):
     "The table on the page is what is counted here; the solutions themselves are right."
     for exercise, source, names in score.solutions(lesson):
