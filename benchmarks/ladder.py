@@ -53,8 +53,8 @@ class Rung:
     change:dict          # for each step that changes, its new line of code
     kept:bool=True       # do the rungs above build on it?
     published:bool=False # measured on the test images too?
-    why:str=""           # a few words on why it is kept, or not
     compared:bool=True   # with the rungs below, on held-out images?
+    why:str=""           # a few words on why it is kept, or not
 
 
 @dataclass
@@ -250,19 +250,20 @@ def described(
             runs = old.get((ladder.key, code), {})
             rungs.append(dict(
                 name=rung.name, lines=[line for line in rung.change.values() if line], kept=rung.kept,
-                why=rung.why, published=rung.published, program=program, hash=code, valid=runs.get("valid", []),
-                test=runs.get("test", []), made=runs.get("made", {})))
+                why=rung.why, published=rung.published, compared=rung.compared, program=program, hash=code,
+                valid=runs.get("valid", []), test=runs.get("test", []), made=runs.get("made", {})))
         found.append(dict(key=ladder.key, title=ladder.title, rungs=rungs))
     return found
 
 
 def missing(
     rung:dict, # as `described` gives it
-    seeds:int, # runs on held-out images
+    seeds:int, # runs on held-out images, if it is compared
     tests:int, # runs on the test images, if it is published
 )->list: # pairs of split and seed
     "Runs of a rung that are not there yet."
-    wanted = [("valid", seed) for seed in range(seeds)] + [("test", seed) for seed in range(tests*rung["published"])]
+    wanted = [("valid", seed) for seed in range(seeds*rung["compared"])]
+    wanted += [("test", seed) for seed in range(tests*rung["published"])]
     return [(split, seed) for split, seed in wanted if seed not in [run["seed"] for run in rung[split]]]
 
 
@@ -285,9 +286,9 @@ def climb(
     "Measure what is missing, and keep every run as soon as it is done."
     found, left = described(ladders, file), 0
     for kept, ladder in zip(found, ladders):
-        for rung, asked in zip(kept["rungs"], ladder.rungs):
+        for rung in kept["rungs"]:
             if keys and ladder.key not in keys or names and rung["name"] not in names: continue
-            for split, seed in missing(rung, asked.compared*(seeds or ladder.seeds), ladder.tests):
+            for split, seed in missing(rung, seeds or ladder.seeds, ladder.tests):
                 if dry or until and time.strftime("%H:%M") >= until:
                     left += 1
                     continue

@@ -23,16 +23,17 @@ def test_every_rung_has_its_seeds_and_the_test_images_saw_only_what_is_published
     assert ladder.climb(ladder.LADDERS, dry=True) == 0
     for kept, one in zip(read_ladder(), ladder.LADDERS):
         assert kept["rungs"][-1]["published"] or any(rung["published"] for rung in kept["rungs"])
-        for rung, asked in zip(kept["rungs"], one.rungs):
+        for rung in kept["rungs"]:
             assert [run["seed"] for run in rung["test"]] == list(range(one.tests*rung["published"])), rung["name"]
-            assert one.tests >= 3 and len(rung["valid"]) >= 3*asked.compared and rung["made"]["torch"]
+            assert one.tests >= 3 and len(rung["valid"]) >= 3*rung["compared"] and rung["made"]["torch"]
 
 
 def effects():
     "Names and effects by a way of their own."
     for kept in read_ladder():
         below = None
-        for rung in filter(lambda rung: rung["valid"], kept["rungs"]):
+        for rung in kept["rungs"]:
+            if not rung["compared"]: continue
             accuracy = np.array([run["accuracy"] for run in rung["valid"]])
             if below is not None:
                 more = accuracy - below
