@@ -93,22 +93,43 @@ def _own_line(
 class Recorded(dict):
     "What an answer did elsewhere, in its place: by the `id` of the inputs what came of them, and how they were left."
 
+_running, _watcher = {}, None # attempts: when each is to be stopped, its thread, and with what; and who stops them
+
+def _watch():
+    "Stop the attempts whose time is up: one thread for all, since to start one takes longer than most attempts."
+    global _watcher
+    while _running:
+        time.sleep(0.05)
+        for attempt, (end, thread, late) in list(_running.items()):
+            if time.monotonic() > end and _running.pop(attempt, None):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(late))
+        if not _running: _watcher = None # and look once more: another attempt may just have counted on this thread
+
+@contextlib.contextmanager
+def _stopped_after(seconds):
+    "What waits outside of Python is stopped when it comes back."
+    global _watcher
+    late = type("_TimeUp", (_TimeUp,), dict(seconds=seconds)) # knows how long the attempt had
+    attempt, watcher = object(), _watcher
+    _running[attempt] = time.monotonic() + seconds, threading.get_ident(), late
+    if not (watcher and watcher.is_alive()): # in a process just forked it is not
+        _watcher = threading.Thread(target=_watch, daemon=True)
+        _watcher.start()
+    try: yield
+    finally: _running.pop(attempt, None)
+
 def _observe(
     probe:Callable,    # what to do with an attempt
     attempt,           # the learner's function, class or value
     inputs:dict,       # by name
-    seconds:float=10., # after how long to stop it; what waits outside of Python is stopped when it comes back
+    seconds:float=10., # after how long to stop it
 )->tuple: # what the probe returned, or the error; the inputs as they are now; what was printed
     "What an attempt does with one input."
     if isinstance(attempt, Recorded): return *attempt[id(inputs)], ""
-    args, target = copy.deepcopy(inputs), ctypes.c_ulong(threading.get_ident())
-    late = type("_TimeUp", (_TimeUp,), dict(seconds=seconds)) # knows how long the attempt had
-    timer = threading.Timer(seconds, ctypes.pythonapi.PyThreadState_SetAsyncExc, (target, ctypes.py_object(late)))
-    with _quiet() as printed:
-        timer.start()
+    args = copy.deepcopy(inputs)
+    with _quiet() as printed, _stopped_after(seconds):
         try: result = probe(attempt, *args.values())
         except (Exception, SystemExit) as e: result, e.own_line = e, _own_line(e, attempt)
-        finally: timer.cancel()
     return result, args, printed.getvalue()
 
 # %% ../nbs/23_exercises.ipynb #55ae4a07
