@@ -1,15 +1,14 @@
 "The launch line of the lesson on more than one device, from outside: real processes, and an end to every run."
-import json
 import re
 import subprocess
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
-import torch
 
 from course_dl.distributed import launch, main
 
-PROGRAM = "-m course_dl.distributed --epochs 2 --seed 7"
 TWO = "torchrun --standalone --nproc_per_node 2"
 
 # Process 1 does something bad in step 5, in place of the loss.
@@ -27,27 +26,6 @@ def loss(logits, targets):
 samples = torch.rand(640, 784), (torch.arange(640)%2.)[:, None]
 train_distributed(nn.Linear(784, 1), samples, samples, bs=32, loss_fn=loss)
 """
-
-
-def run(line, out):
-    done = launch(line, "--out", out)
-    assert done.returncode == 0, done.stdout
-    assert len(re.findall("^Data:", done.stdout, re.M)) == 1, done.stdout
-    assert len(re.findall("^processes", done.stdout, re.M)) == 1, done.stdout
-    return json.loads(out.read_text())
-
-
-@pytest.mark.timeout(300)
-def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
-    two = run(f"{TWO} {PROGRAM} --bs 32", tmp_path/"two.json")
-    one = run(f"python {PROGRAM} --bs 64", tmp_path/"one.json")
-    assert (two["processes"], one["processes"]) == (2, 1)
-    assert two["validated"] == one["validated"]
-    assert torch.allclose(torch.tensor(two["params"]), torch.tensor(one["params"]), rtol=0, atol=1e-5)
-    assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
-    assert one["accuracies"][-1] > .85
-    half = run(f"python {PROGRAM} --bs 32", tmp_path/"half.json")
-    assert (torch.tensor(half["params"]) - torch.tensor(two["params"])).abs().max() > 1e-2  # the comparison can fail
 
 
 @pytest.mark.timeout(300)
@@ -73,15 +51,17 @@ def test_a_process_that_hangs_is_given_up_after_a_minute(tmp_path):
 
 
 def test_a_run_out_of_time_is_stopped_with_all_its_processes(tmp_path):
-    late = tmp_path/"late"
-    child = f"import time; time.sleep(8); open({str(late)!r}, 'w')"
-    parent = ("import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); "
-              f"open({str(tmp_path/'early')!r}, 'w'); time.sleep(1000)")
+    child = "import time; time.sleep(60)"
+    parent = (f"import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', {child!r}]); "
+              "open(sys.argv[1], 'w').write(str(child.pid)); time.sleep(1000)")
     (tmp_path/"parent.py").write_text(parent)
-    with pytest.raises(subprocess.TimeoutExpired): launch("python", tmp_path/"parent.py", child, timeout=4)
-    assert (tmp_path/"early").exists()
-    time.sleep(6)
-    assert not late.exists()
+    with pytest.raises(subprocess.TimeoutExpired): launch("python", tmp_path/"parent.py", tmp_path/"child", timeout=4)
+    end = time.monotonic() + 10
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(int((tmp_path/"child").read_text()))
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end, "the child runs on"
+            time.sleep(0.1)
 
 
 def test_options_and_surroundings_reach_the_program(monkeypatch):
