@@ -73,9 +73,8 @@ def run(*command, cwd=ROOT.anchor, timeout=120, **env):
 
 def build_site(folder, language, root=ROOT):
     "The site, or the pages of another language."
-    run(sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "auto", "-c", "docs",
-        "-d", f"{folder}-doctrees", ".", str(folder), cwd=root, timeout=None, COURSE_DL_LANGUAGE=language,
-        PYTHONPATH=str(root))
+    run(sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs", "-d", f"{folder}-doctrees", ".",
+        str(folder), cwd=root, timeout=None, COURSE_DL_LANGUAGE=language, PYTHONPATH=str(root))
 
 
 def run_python(code, timeout=120, **env):
