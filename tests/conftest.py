@@ -10,14 +10,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads tha
 os.environ.pop("COURSE_DL_LANGUAGE", None)  # the tests read English
 
 
-def pytest_xdist_auto_num_workers():
-    "One more than cores, since some tests wait."
-    return min(os.cpu_count()+1, 4)
-
-
 def pytest_collection_modifyitems(items):
-    "The two files that take longest come first."
-    items.sort(key=lambda item: item.path.stem not in ("test_exercises", "test_site"))
+    "The files that take longest come first."
+    first = "test_site", "test_exercises", "test_figures"
+    items.sort(key=lambda item: first.index(item.path.stem) if item.path.stem in first else len(first))
 
 
 @pytest.fixture(params=[*NOTEBOOKS, *CHECKS], ids=lambda path: f"{path.parent.name}-{path.stem}")
