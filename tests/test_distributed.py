@@ -55,7 +55,7 @@ def test_a_run_out_of_time_is_stopped_with_all_its_processes(tmp_path):
     parent = (f"import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', {child!r}]); "
               "open(sys.argv[1], 'w').write(str(child.pid)); time.sleep(1000)")
     (tmp_path/"parent.py").write_text(parent)
-    with pytest.raises(subprocess.TimeoutExpired): launch("python", tmp_path/"parent.py", tmp_path/"child", timeout=4)
+    with pytest.raises(subprocess.TimeoutExpired): launch("python", tmp_path/"parent.py", tmp_path/"child", timeout=3)
     end = time.monotonic() + 10
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(int((tmp_path/"child").read_text()))
