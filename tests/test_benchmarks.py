@@ -70,7 +70,7 @@ def test_growth_measures_and_draws(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="no way to let the system forget a file")
 def test_images_on_disk_are_measured_beside_those_in_memory():
-    lines = growth.from_disk(2_000, 1)
+    lines = growth.from_disk(1_000, 1)
     assert [line[0] for line in lines] == ["in memory", "mapped, shuffled", "mapped, in order"]
     assert all(len(numbers) == 4 and min(numbers) > 0 for _, *numbers in lines)
 

@@ -183,8 +183,8 @@ def endless(*args, **options):
 def test_an_endless_attempt_is_stopped(lesson, monkeypatch):
     for exercise in every(lesson):
         if not callable(exercise.reference): continue
-        monkeypatch.setattr(exercise, "seconds", 0.1)
-        assert stopped_after(exercise.check(endless).message) >= 0.1
+        monkeypatch.setattr(exercise, "seconds", 0.05)
+        assert stopped_after(exercise.check(endless).message) >= 0.05
 
 
 def stopped_after(text):

@@ -642,4 +642,4 @@ def test_figures_are_accessible_in_light_and_dark(wide):
 def test_a_move_is_drawn_within_a_frame(wide, kind):
     "All that the page's thread does for it, in seconds of CPU: a neighbor on the machine does not count."
     assert moves.MOVED.keys() == figures._kinds.keys()
-    assert moves.seconds_a_move(wide, kind) < moves.FRAME
+    assert moves.seconds_a_move(wide, kind, 20) < moves.FRAME

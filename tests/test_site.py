@@ -103,8 +103,10 @@ def test_answers_are_linked_from_their_lesson_and_found_nowhere_else(site, soups
     index = (site/"searchindex.js").read_text(encoding="utf-8")
     assert '"sgd"' in index and all(f'"{page}"' in index for page in ANSWERS)  # known, but without a word:
     assert '"Checks:' not in index
+    links = {o.stem: {a["href"].partition("#")[0] for a in soup.select("a[href]")}
+             for o, soup in soups.items() if o.parent == site}
     for page in ANSWERS:
-        linked = {o.stem for o, soup in soups.items() if o.parent == site and soup.select(f"a[href^='{page}.html']")}
+        linked = {name for name, its in links.items() if f"{page}.html" in its}
         assert page.removeprefix("checks/") in linked and not linked & {"index", "search", "api"}, page
 
 
@@ -623,7 +625,7 @@ def barriers(tab, address, pages, entries=9999):
 
 def test_a_page_of_each_kind_is_accessible_in_both_themes(tab, address):
     kinds = "index", "similarity", "results", "glossary", "ladder", "api", "core", "404", "checks/sgd", "de/index"
-    assert not barriers(tab, address, [f"{page}.html" for page in kinds], entries=40)
+    assert not barriers(tab, address, [f"{page}.html" for page in kinds], entries=25)
 
 
 @pytest.mark.slow
