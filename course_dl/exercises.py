@@ -107,7 +107,7 @@ def _watch():
 
 @contextlib.contextmanager
 def _stopped_after(seconds):
-    "What waits outside of Python is stopped when it comes back."
+    "Stop what takes longer; what waits outside of Python, when it comes back."
     global _watcher
     late = type("_TimeUp", (_TimeUp,), dict(seconds=seconds)) # knows how long the attempt had
     attempt, watcher = object(), _watcher
