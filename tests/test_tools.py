@@ -105,15 +105,15 @@ def test_plots_are_stored_in_few_colors_and_other_pictures_as_they_are():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts no time of children")
 def test_seconds_of_running_are_those_it_computes_and_a_failure_ends_it(tmp_path, monkeypatch):
     "Waiting does not count, nor does a cell marked as slow."
-    busy = "import time\nwhile time.process_time() < {}: pass\ntime.sleep(1)"
-    for name, source in (("02_short", busy.format(2)), ("03_long", busy.format(3)), ("04_bad", "1/0")):
+    busy = "import time\nwhile time.process_time() < {}: pass\ntime.sleep(2)"
+    for name, source in (("02_short", busy.format(2)), ("03_long", busy.format(4)), ("04_bad", "1/0")):
         nb = new_notebook(cells=[new_code_cell(source), new_code_cell("#| slow\n1/0")])
         (tmp_path/"nbs").mkdir(exist_ok=True)
         nbformat.write(nb, tmp_path/"nbs"/f"{name}.ipynb")
     monkeypatch.setattr(minutes, "ROOT", tmp_path)
     monkeypatch.setattr(minutes, "lessons", lambda site: ["02_short.ipynb", "03_long.ipynb"])
     found = minutes.measure_runs()
-    assert list(found) == ["short", "long"] and 2 <= found["short"] < 3 <= found["long"]
+    assert list(found) == ["short", "long"] and 2 <= found["short"] < 4 <= found["long"]
     monkeypatch.setattr(minutes, "lessons", lambda site: ["04_bad.ipynb"])
     with pytest.raises(SystemExit, match="ZeroDivisionError"): minutes.measure_runs()
 
