@@ -282,7 +282,7 @@ export function adam(net, slope, lr, memory) {
 
 // ---- Drawing ----
 
-const colors = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"];  // of the course's plots
+const colors = ["#0072B2", "#D55E00", "currentColor"];  // of the course's plots; their black is that of the text
 const look = `
 .cdl { container-type: inline-size; --edge: 1px solid color-mix(in srgb, currentColor 45%, transparent);
   color: var(--jp-content-font-color1, var(--vscode-foreground, inherit));

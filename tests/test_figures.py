@@ -7,16 +7,19 @@ import subprocess
 import sys
 from importlib.resources import files
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from matplotlib.colors import to_hex
+from matplotlib.lines import AxLine
 from torch import nn
 
 import moves
 from course_dl import figures
-from course_dl.core import seed_everything
+from course_dl.core import plot_style, seed_everything
 from course_dl.data import fashion_mnist, mnist_sample
 from course_dl.deeper import Shortcut, small_net
 from course_dl.export import fold_norms
@@ -341,6 +344,22 @@ def test_weights_say_what_they_are_and_are_small():
     assert safetensors.torch.load(figures._bytes_of("fashion"))["images"].shape == (20, 28, 28)  # at most a hundred
 
 
+def test_weights_are_made_where_they_are_missing_and_when_asked(tmp_path, monkeypatch):
+    data, digits = mnist_sample(), ["three-seven", "three-seven-deep"]
+    data.real = True
+    monkeypatch.setattr("course_dl.data.mnist_sample", lambda: data)
+    shapes = {name: {key: value.shape for key, value in safetensors.torch.load(figures._bytes_of(name)).items()}
+              for name in digits}
+    monkeypatch.setattr(figures, "weights_folder", tmp_path)
+    monkeypatch.setattr(figures, "_networks", {name: figures._networks[name] for name in digits})
+    assert [figures.make_weights(fresh) for fresh in (False, False, True)] == [digits, [], digits]
+    for name in digits:
+        made = safetensors.torch.load(figures._bytes_of(name))
+        assert {key: value.shape for key, value in made.items()} == shapes[name]
+        said = figures.about_weights(name)
+        assert all(float(value) > .9 for key, value in said.items() if key.startswith("accuracy")), said
+
+
 def test_module_is_small_and_needs_nothing():
     assert len(MODULE.encode()) <= 60_000
     assert not re.search(r"^import |\bimport\(|https?://(?!www\.w3\.org)", MODULE, re.M)
@@ -404,21 +423,85 @@ def said(tab, kind): return tab.locator(f"[data-figure={kind}] .say").text_conte
 
 def test_every_figure_takes_the_place_of_its_still_and_no_more(browser, page):
     "At any width, so that nothing on the page moves; without JavaScript the still stays."
-    for width in (360, 390, 620, 680, 800, 1000):
-        heights = []
-        for script in (False, True):
-            with browser.new_context(viewport={"width": width, "height": 800}, java_script_enabled=script) as context:
-                tab = context.new_page()
-                tab.goto(page.as_uri())
-                found = tab.locator("figure[data-figure]").all()
-                assert [o.get_attribute("data-figure") for o in found] == list(figures._kinds)
-                assert all(o.locator("> div > img").count() == (not script) for o in found)
-                assert all(o.locator(".cdl").count() == script for o in found)
-                heights.append([o.bounding_box()["height"] for o in found])
+    heights = {False: {}, True: {}}
+    for script, found_heights in heights.items():
+        with browser.new_context(java_script_enabled=script) as context:
+            tab = context.new_page()
+            tab.goto(page.as_uri())
+            found = tab.locator("figure[data-figure]").all()
+            assert [o.get_attribute("data-figure") for o in found] == list(figures._kinds)
+            assert all(o.locator("> div > img").count() == (not script) for o in found)
+            assert all(o.locator(".cdl").count() == script for o in found)
+            for width in (360, 390, 620, 680, 800, 1000):
+                tab.set_viewport_size({"width": width, "height": 800})
+                found_heights[width] = [o.bounding_box()["height"] for o in found]
                 if script and width in (390, 680, 800):
                     used = [o.locator(".cdl").bounding_box()["height"] for o in found]
-                    assert max(a-b for a, b in zip(heights[1], used)) < 30, width
-        assert heights[0] == heights[1], width
+                    assert max(a-b for a, b in zip(found_heights[width], used)) < 30, width
+    assert heights[False] == heights[True]
+
+
+# Where something is drawn, by color and as a part of its panel: to the right, and up.
+DRAWN = """figure => [...figure.querySelectorAll(".panel svg")].map(svg => {
+    const box = svg.querySelector(".frame").getBoundingClientRect(), found = {};
+    for (const o of svg.querySelectorAll("g[clip-path] :is(path, circle, rect), .knob")) {
+        const length = o.getTotalLength(), {x, y, width, height} = o.getBBox();
+        const line = o.tagName === "path" && !o.getAttribute("fill")?.startsWith("#");
+        const points = [[x + width/2, y + height/2], ...Array.from({length: line*500}, (_, i) => {
+            const at = o.getPointAtLength(i/499*length);
+            return [at.x, at.y];
+        })];
+        const color = (o.getAttribute("stroke") ?? o.getAttribute("fill") ?? "").replace("currentColor", "#000000");
+        const to = o.getScreenCTM();
+        (found[color.toLowerCase()] ??= []).push(...points.map(at => new DOMPoint(...at).matrixTransform(to)).map(
+            ({x, y}) => [(x-box.left)/box.width, (box.bottom-y)/box.height]));
+    }
+    return found;
+})"""
+WALKED = [("one-step", dict(a=1.2, lr=.3, trail=[.5, 5, 2.4])),
+          ("line-map", dict(w=.8, b=-1.2, walk=[[-1, 0], [1.5, -2]])),
+          ("two-scales", dict(w=.6, b=-8., walk=[[1, 0], [.3, -2]])), ("one-cycle", dict(warm=.4, peak=.8, start=.1)),
+          ("points", dict(losses=[.7, .5, .3, .25])), ("points", dict(losses=[.7], net=[1, 1, -2, 1, -1, 1, 1, 1, -1]))]
+
+
+@pytest.fixture
+def drawn_still():
+    "Draws a state with matplotlib and returns its axes."
+    with plt.rc_context():
+        plot_style()
+        def draw(kind, state):
+            fig, axs = plt.subplots(1, figures._kinds[kind].panels)
+            figures._kinds[kind].still(axs, state)
+            return axs
+        yield draw
+        plt.close()
+
+
+@pytest.mark.parametrize("kind, change", WALKED)
+def test_a_still_draws_where_the_figure_does(wide, drawn_still, kind, change):
+    put(wide, kind, **change)
+    panels = wide.locator(f"[data-figure={kind}]").evaluate(DRAWN)
+    for ax, drawn in zip(drawn_still(kind, state(wide, kind)), panels):
+        if ax.get_ylabel() == "momentum": continue  # the figure shows a run there
+        for line in ax.lines:
+            if isinstance(line, AxLine): continue  # it has no ends
+            at = ax.transAxes.inverted().transform(ax.transData.transform(line.get_xydata()))
+            at = at[((at >= 0) & (at <= 1)).all(1)]
+            there = np.array(drawn[to_hex(line.get_color())])
+            assert len(at) and np.linalg.norm(at[:, None] - there, axis=-1).min(1).max() < .01
+
+
+@pytest.mark.parametrize("kind, at", [("two-scales", 1), ("garment", 2)])
+def test_bars_of_a_still_are_those_of_the_figure(wide, drawn_still, kind, at):
+    "From the top down: the first two words, and the curvature."
+    texts = wide.locator(f"[data-figure={kind}] .panel svg").last.locator("text").all_text_contents()
+    ax = drawn_still(kind, state(wide, kind))[at]
+    ax.figure.canvas.draw()
+    ticks = sorted(ax.yaxis.get_major_ticks(), key=lambda tick: -ax.transData.transform((0, tick.get_loc()))[1])
+    names = [" ".join(tick.label1.get_text().split()) for tick in ticks]
+    assert len(names) == {"two-scales": 2, "garment": 10}[kind]
+    found = [text.replace(":", "").split(",")[0] for text in texts]
+    assert [text for text in found if text in names] == names
 
 
 def drag(tab, handle, dx, dy):
