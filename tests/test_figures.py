@@ -398,8 +398,7 @@ def page(tmp_path_factory):
     return moves.figures_page(tmp_path_factory.mktemp("figures"))
 
 
-@pytest.fixture
-def wide(browser, page):
+def opened(browser, page):
     "A wide page with every figure, and a touch screen; nothing moves by itself."
     size = {"width": 800, "height": 900}
     with browser.new_context(viewport=size, has_touch=True, reduced_motion="reduce") as context:
@@ -408,6 +407,10 @@ def wide(browser, page):
         tab.goto(page.as_uri())
         yield tab
         assert not seen
+
+
+wide = pytest.fixture(opened)  # for a hand that draws and moves
+shared = pytest.fixture(opened, scope="module")  # for states
 
 
 def state(tab, kind): return tab.locator(f"[data-figure={kind}]").evaluate("figure => figure.model.get('state')")
@@ -478,10 +481,10 @@ def drawn_still():
 
 
 @pytest.mark.parametrize("kind, change", WALKED)
-def test_a_still_draws_where_the_figure_does(wide, drawn_still, kind, change):
-    put(wide, kind, **change)
-    panels = wide.locator(f"[data-figure={kind}]").evaluate(DRAWN)
-    for ax, drawn in zip(drawn_still(kind, state(wide, kind)), panels):
+def test_a_still_draws_where_the_figure_does(shared, drawn_still, kind, change):
+    put(shared, kind, **change)
+    panels = shared.locator(f"[data-figure={kind}]").evaluate(DRAWN)
+    for ax, drawn in zip(drawn_still(kind, state(shared, kind)), panels):
         if ax.get_ylabel() == "momentum": continue  # the figure shows a run there
         for line in ax.lines:
             if isinstance(line, AxLine): continue  # it has no ends
@@ -492,10 +495,10 @@ def test_a_still_draws_where_the_figure_does(wide, drawn_still, kind, change):
 
 
 @pytest.mark.parametrize("kind, at", [("two-scales", 1), ("garment", 2)])
-def test_bars_of_a_still_are_those_of_the_figure(wide, drawn_still, kind, at):
+def test_bars_of_a_still_are_those_of_the_figure(shared, drawn_still, kind, at):
     "From the top down: the first two words, and the curvature."
-    texts = wide.locator(f"[data-figure={kind}] .panel svg").last.locator("text").all_text_contents()
-    ax = drawn_still(kind, state(wide, kind))[at]
+    texts = shared.locator(f"[data-figure={kind}] .panel svg").last.locator("text").all_text_contents()
+    ax = drawn_still(kind, state(shared, kind))[at]
     ax.figure.canvas.draw()
     ticks = sorted(ax.yaxis.get_major_ticks(), key=lambda tick: -ax.transData.transform((0, tick.get_loc()))[1])
     names = [" ".join(tick.label1.get_text().split()) for tick in ticks]
@@ -722,7 +725,7 @@ def test_figures_are_accessible_in_light_and_dark(wide):
 
 
 @pytest.mark.parametrize("kind", moves.MOVED)
-def test_a_move_is_drawn_within_a_frame(wide, kind):
+def test_a_move_is_drawn_within_a_frame(shared, kind):
     "All that the page's thread does for it, in seconds of CPU: a neighbor on the machine does not count."
     assert moves.MOVED.keys() == figures._kinds.keys()
-    assert moves.seconds_a_move(wide, kind, 20) < moves.FRAME
+    assert moves.seconds_a_move(shared, kind, 20) < moves.FRAME
