@@ -1,4 +1,5 @@
 "How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
+import gc
 import re
 from string import Template
 
@@ -13,6 +14,8 @@ from nbformat.v4 import new_markdown_cell
 from course_dl.core import say
 from docs import lesson
 from docs.lesson import ROOT, SETTINGS
+
+gc.set_threshold(100_000, 50, 100)  # pages stay to the end: to look through them again and again is a sixth of it
 
 
 def text_of(path): return (ROOT/path).read_text(encoding="utf-8")

@@ -1,4 +1,5 @@
 "Before the tests, and after them."
+import gc
 import os
 
 import pytest
@@ -7,6 +8,7 @@ from docs.browser import chromium
 from helpers import CHECKS, NOTEBOOKS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait must not spin
+gc.set_threshold(100_000, 50, 100)  # a million objects stay to the end: seldom look through them
 os.environ.pop("COURSE_DL_LANGUAGE", None)  # the tests read English
 
 
