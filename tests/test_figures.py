@@ -459,7 +459,7 @@ DRAWN = """figure => [...figure.querySelectorAll(".panel svg")].map(svg => {
         (found[color.toLowerCase()] ??= []).push(...points.map(at => new DOMPoint(...at).matrixTransform(to)).map(
             ({x, y}) => [(x-box.left)/box.width, (box.bottom-y)/box.height]));
     }
-    return found;
+    return {found, labels: [...svg.querySelectorAll(".frame ~ text")].map(o => o.textContent)};
 })"""
 WALKED = [("one-step", dict(a=1.2, lr=.3, trail=[.5, 5, 2.4])),
           ("line-map", dict(w=.8, b=-1.2, walk=[[-1, 0], [1.5, -2]])),
@@ -486,11 +486,13 @@ def test_a_still_draws_where_the_figure_does(shared, drawn_still, kind, change):
     panels = shared.locator(f"[data-figure={kind}]").evaluate(DRAWN)
     for ax, drawn in zip(drawn_still(kind, state(shared, kind)), panels):
         if ax.get_ylabel() == "momentum": continue  # the figure shows a run there
+        labels = [re.sub(r"\$x_(.)\$", lambda o: "x" + "₀₁₂"[int(o[1])], o) for o in (ax.get_xlabel(), ax.get_ylabel())]
+        assert labels == drawn["labels"]
         for line in ax.lines:
             if isinstance(line, AxLine): continue  # it has no ends
             at = ax.transAxes.inverted().transform(ax.transData.transform(line.get_xydata()))
             at = at[((at >= 0) & (at <= 1)).all(1)]
-            there = np.array(drawn[to_hex(line.get_color())])
+            there = np.array(drawn["found"][to_hex(line.get_color())])
             assert len(at) and np.linalg.norm(at[:, None] - there, axis=-1).min(1).max() < .01
 
 
