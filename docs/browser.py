@@ -3,5 +3,6 @@ import shutil
 
 
 def chromium():
-    "The system's Chromium or Chrome; nothing where there is none."
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    "The system's Chromium or Chrome, the quick one without windows first; nothing where there is none."
+    names = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome"
+    return next(filter(None, map(shutil.which, names)), None)

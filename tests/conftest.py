@@ -24,7 +24,7 @@ def notebook(request): return request.param
 
 @pytest.fixture(scope="session")
 def browser():
-    if not chromium(): pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    if not chromium(): pytest.skip("no Chromium: on Debian, apt-get install chromium-headless-shell")
     sync_api = pytest.importorskip("playwright.sync_api")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]

@@ -29,7 +29,7 @@ FACES = [("Book", "STIXGeneral", "normal", "normal"), ("Book", "STIXGeneralBol",
 def missing():
     "What a PDF needs and this machine lacks."
     tools = [f"{name} (.venv/bin/pip install {name})" for name in ("playwright", "pikepdf") if not find_spec(name)]
-    return tools + ["Chromium (on Debian, apt-get install chromium)"]*(not chromium())
+    return tools + ["Chromium (on Debian, apt-get install chromium-headless-shell)"]*(not chromium())
 
 
 def spine(epub):
