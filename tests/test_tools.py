@@ -14,6 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import minutes
+import mutants
 import store
 from helpers import LESSONS, ROOT, copy_project, module_name, prose
 from renumber import lessons, renumber
@@ -147,3 +148,12 @@ def test_outputs_of_good_runs_on_real_data_are_stored(tmp_path, sources, error):
     last_run = stored.metadata["last_run"]
     assert sorted(last_run) == ["data", "date", "device", "fastai", "torch"] and last_run["data"] == "digits"
     assert "+" not in last_run["torch"] and re.match(r"\d{4}-\d\d-\d\d$", last_run["date"])
+
+
+def test_a_planted_mistake_is_noticed_by_what_fails(tmp_path):
+    red = "import pytest\n\n\n{}def test_red(): assert False\n"
+    (tmp_path/"test_fast.py").write_text(red.format(""), encoding="utf-8")
+    (tmp_path/"test_slow.py").write_text(red.format("@pytest.mark.slow\n"), encoding="utf-8")
+    (tmp_path/"pytest.ini").write_text("[pytest]\naddopts = -m 'not slow'\nmarkers = slow\n", encoding="utf-8")
+    assert mutants.python(tmp_path, "-m", "pytest", "-q", "test_slow.py")  # of which nothing is to run
+    assert not mutants.python(tmp_path, "-m", "pytest", "-q", "test_fast.py")
