@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 
 import matplotlib.pyplot as plt
@@ -360,6 +361,18 @@ def test_weights_are_made_where_they_are_missing_and_when_asked(tmp_path, monkey
         assert all(float(value) > .9 for key, value in said.items() if key.startswith("accuracy")), said
 
 
+def test_the_weights_of_garments_come_with_two_pictures_of_each():
+    data, names = fashion_mnist(), ("x_train", "y_train", "x_test", "y_test")
+    few = replace(data, **{name: getattr(data, name)[:600] for name in names})
+    made, _, network = figures._trained_on_garments(0, few)
+    shipped = safetensors.torch.load(figures._bytes_of("fashion"))
+    assert {key: value.shape for key, value in made.items()} == {key: value.shape for key, value in shipped.items()}
+    assert made["labels"].tolist() == shipped["labels"].tolist() == sorted([*range(10)]*2)
+    assert json.loads(network)["layers"] == json.loads(figures.about_weights("fashion")["network"])["layers"]
+    for image, label in zip(made["images"], made["labels"]):
+        assert (few.x_test[few.y_test == label][:2] == image).flatten(1).all(1).any()
+
+
 def test_module_is_small_and_needs_nothing():
     assert len(MODULE.encode()) <= 60_000
     assert not re.search(r"^import |\bimport\(|https?://(?!www\.w3\.org)", MODULE, re.M)
@@ -488,6 +501,9 @@ def test_a_still_draws_where_the_figure_does(shared, drawn_still, kind, change):
         if ax.get_ylabel() == "momentum": continue  # the figure shows a run there
         labels = [re.sub(r"\$x_(.)\$", lambda o: "x" + "₀₁₂"[int(o[1])], o) for o in (ax.get_xlabel(), ax.get_ylabel())]
         assert labels == drawn["labels"]
+        colors = [line.get_color() for line in ax.lines] + [bar.get_facecolor() for bar in ax.patches]
+        colors += ["C0"]*bool(ax.collections)  # a map
+        assert {to_hex(f"C{i}") for i in (0, 1)} & drawn["found"].keys() <= set(map(to_hex, colors))
         for line in ax.lines:
             if isinstance(line, AxLine): continue  # it has no ends
             at = ax.transAxes.inverted().transform(ax.transData.transform(line.get_xydata()))

@@ -12,7 +12,14 @@ from course_dl.cli import app
 from course_dl.exercises import Wrong
 from course_dl.grade import _take_answer, find_answer, grade_folder, points
 from course_dl.runner import page_name
-from course_dl.student import find_variants, lesson_exercises, nbgrader_source, student_copy, with_variants
+from course_dl.student import (
+    find_variants,
+    lesson_exercises,
+    nbgrader_source,
+    student_copy,
+    with_variants,
+    write_nbgrader,
+)
 from helpers import LESSONS, ROOT, read
 
 LESSON = next(path for path in LESSONS if path.stem.endswith("similarity"))
@@ -65,6 +72,13 @@ def test_nbgrader_gets_the_task_and_its_solution(path):
         assert "### BEGIN SOLUTION\ndef my_" + name in cells[name]
         assert cells[f"{name}_points"].endswith(f'points("{page_name(path)}", "{name}", my_{name})')
     assert not cells.keys() & chosen.keys()
+
+
+def test_assignments_lie_where_nbgrader_looks(tmp_path):
+    paths = write_nbgrader(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        f"source/{name}/{name}.ipynb" for name in map(page_name, LESSONS)]
+    assert all(read(path).cells and list((path.parent/"images").iterdir()) for path in paths)
 
 
 @pytest.fixture
@@ -123,8 +137,10 @@ def test_copies_hold_the_task_and_nothing_of_the_answer(tmp_path, private):
 
 
 def test_what_cannot_be_set_is_refused(tmp_path, private):
+    twice = PRIVATE + PRIVATE.replace("worst_pixel", "worse_pixel")
     mistaken, unknown = PRIVATE.replace("return (a-b).abs().amax((-1, -2))", "return a"), PRIVATE.replace("l1_", "l3_")
     for text, said in {"1/0": "ZeroDivisionError", "x = 3": "it makes no variant", unknown: "no exercise called l3_",
+                       twice: "one variant for each exercise",
                        mistaken: "AssertionError: right answer 1 does not pass"}.items():
         private.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=re.escape(said)): find_variants(str(private))

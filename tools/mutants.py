@@ -167,7 +167,7 @@ def plant(notebook:Path, cell:int, edit:Edit)->str:
 
 
 def suspects(folder:Path, notebook:Path)->list:
-    "Commands that may notice a mistake in this notebook, the likely ones first."
+    "Commands that may notice a mistake in this notebook, the likely ones first, slow tests last."
     test = "from nbdev.test import nbdev_test; nbdev_test"
     def run(path): return ["-c", f"{test}({str(path)!r}, n_workers=0)", str(path)]
     name = page_name(notebook)
@@ -175,13 +175,14 @@ def suspects(folder:Path, notebook:Path)->list:
     def users(where, pattern):
         return [o for o in sorted((folder/where).glob(pattern)) if used.search(o.read_text(encoding="utf-8"))]
     pages = [o for o in users("nbs", "*.ipynb") if o.name != notebook.name]
-    tests = [["-m", "pytest", "-q", "-x", "-n0", str(o)] for o in users("tests", "test_*.py")]
+    tests, slow = ([["-m", "pytest", "-q", "-x", "-n0", "-m", mark, str(o)] for o in users("tests", "test_*.py")]
+                   for mark in ("not slow", "slow"))
     return [run(folder/"nbs"/notebook.name), *map(run, users("nbs/checks", "*.ipynb")), *tests,
-            *map(run, pages)]
+            *map(run, pages), *slow]
 
 
 def python(folder:Path, *words:str, timeout:int=900)->bool:
-    "Run Python in a copy of the project; does it end well? Where all tests of a file are slow, pytest ends with 5."
+    "Run Python in a copy of the project; does it end well? Where a file has no test to run, pytest ends with 5."
     env = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     with subprocess.Popen([sys.executable, *words], cwd=folder, env=env, start_new_session=True,
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
