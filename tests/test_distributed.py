@@ -83,6 +83,14 @@ def test_wrong_options_are_refused(option, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_help_says_what_the_program_and_each_option_do(capsys):
+    with pytest.raises(SystemExit): main(["--help"])
+    told, options = capsys.readouterr().out.split("options:")
+    assert "\n\n" in told.strip()  # a sentence below the usage
+    said = re.findall(r"^  (?:-h, )?(--\w+)(?: [A-Z]+)?\s+(.*)", options, re.M)
+    assert len(said) >= 7 and all(len(words.split("(default")[0].split()) > 1 for _, words in said), said
+
+
 @pytest.mark.parametrize("line", ["rm -r folder", "torchrunner x", "accelerate test", ""])
 def test_launch_refuses_other_programs(line):
     with pytest.raises(ValueError, match="line must begin with"): launch(line)

@@ -46,6 +46,8 @@ def test_pixels_are_kept_and_no_file_is_opened(path, monkeypatch):
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile", None)  # reading would fail
     for (split, digit), pixels in zip(parts, expected):
         assert np.array_equal((load_digit(path, digit, split)*255).round().byte().numpy(), pixels)
+        monkeypatch.chdir(path/split)  # a folder may be told from where one stands
+        assert np.array_equal(data.digit_images(str(digit)), pixels)
 
 
 def test_what_is_read_is_the_readers_own(path):
