@@ -234,13 +234,14 @@ PLOT = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot(range
 
 
 def test_a_picture_is_that_of_its_cell_and_knows_what_is_above_it():
-    "Another plot below, and what is only said there, do not count."
-    below = ["LENGTH = 3", PLOT.replace("ax", "other").replace("LENGTH", "8"), "fig, ax = plt.subplots()"]
-    nb = with_cells(solved(vanishing=PLOT), lambda cells: [new_code_cell("LENGTH = 5"), *cells,
-                                                           *map(new_code_cell, below)])
+    "A sketch under it, another plot below, and what is only said there, do not count."
+    sketch, nb = "fig, ax = plt.subplots()", solved(vanishing=PLOT)
+    place, moved = next((place, cell) for place, cell in enumerate(nb.cells, 1) if cell.source == PLOT)
+    below = ["LENGTH = 3", PLOT.replace("ax", "other").replace("LENGTH", "8"), sketch]
+    nb.cells = [new_code_cell("LENGTH = 5"), *nb.cells[:place], new_code_cell(sketch), *nb.cells[place:],
+                *map(new_code_cell, below)]
     lesson, exercises = read(LESSON), grade.known_exercises("autograd")
     part = next(part for part in lesson_exercises(lesson) if part["name"] == "vanishing")
-    moved = [cell for cell in nb.cells if cell.source == PLOT][0]
     for keep in (True, False):  # JupyterLab gives a pasted cell another id
         if not keep: moved.id = "pasted"
         assert [code for _, code in grade.find_answer(nb, lesson, part)[1]] == [PLOT]
