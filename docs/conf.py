@@ -1,19 +1,22 @@
 "How Sphinx builds the site: what it reads, the order of the pages, the API reference. Settings are in sphinx.yml."
 import gc
 import re
+from pathlib import Path
 from string import Template
 
 import nbformat
 import yaml
+from babel.numbers import get_decimal_symbol
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from fastcore.docments import docments
 from nbformat.v4 import new_markdown_cell
+from sphinx import addnodes
 
 from course_dl.core import say
 from docs import lesson
-from docs.lesson import ROOT, SETTINGS
+from docs.lesson import BLOB, COLAB, ENGLISH, LANGUAGE, ROOT, SETTINGS, SYMBOLS
 
 gc.set_threshold(100_000, 50, 100)  # pages stay to the end: to look through them again and again is a sixth of it
 
@@ -23,7 +26,7 @@ def text_of(path): return (ROOT/path).read_text(encoding="utf-8")
 
 project = SETTINGS["lib_name"]
 globals().update(yaml.safe_load(Template(text_of("docs/sphinx.yml")).substitute(SETTINGS)))
-language = lesson.LANGUAGE
+language = LANGUAGE
 html_title = say(html_title)  # noqa: F821
 html_theme_options["logo"]["text"] = html_title  # noqa: F821
 html_theme_options["search_bar_text"] = say("Search the course")  # noqa: F821
@@ -56,14 +59,29 @@ def prepare(app, page, source):
         source[0] += "".join(f"\n## {project}.{o}\n\nFrom {{doc}}`{o}`.\n\n"
                              f"```{{eval-rst}}\n.. automodule:: {project}.{o}\n```\n" for o in modules)
     if path.endswith(".ipynb"):
-        nb = lesson.page(source[0], path, PATHS)
+        nb = lesson.page(source[0], path)
         for name, names in ({"": [say("Home") + " <self>"], **pages} if page == "index" else {}).items():
             lines = ["```{toctree}", ":hidden:", *[f":caption: {name}"]*bool(name), "", *names, "```"]
             nb.cells.append(new_markdown_cell("\n".join(lines)))
         text, source[0] = nb.cells[0].source, nbformat.writes(nb)
-    else: text = source[0] = lesson.local(source[0], path, PATHS)
+    else: text = source[0]
     if promise := re.search(r"^> (.+)$", text, re.M):
-        app.env.metadata[page]["description"] = re.sub(r"`|\{py:obj\}| ?<.*?>", "", promise[1])
+        app.env.metadata[page]["description"] = say(promise[1]).replace("`", "")
+
+
+def finish(app, doctree):
+    "Names in the text of a notebook lead to the API, files without a page to GitHub; the badge is not on another host."
+    page = app.env.docname
+    for file in [*doctree.findall(addnodes.download_reference)]:
+        path = Path(app.env.relfn2path(file["reftarget"], page)[1]).relative_to(ROOT).as_posix()
+        file.replace_self(nodes.reference("", "", *file.children, refuri=f"{BLOB}/{path}"))
+    for code in [*doctree.findall(nodes.literal)] if app.env.metadata[page]["path"].endswith(".ipynb") else []:
+        name = SYMBOLS.get(code.astext().removesuffix("()"))
+        if name and isinstance(code.parent, nodes.paragraph):
+            api = f"{ENGLISH}{'../'*page.count('/')}api.html#{name}"
+            code.replace_self(nodes.reference("", "", code.deepcopy(), refuri=api, reftitle=name))
+    for image in doctree.findall(nodes.image):
+        if image["uri"] == COLAB: image["uri"] = "/nbs/images/colab.svg"
 
 
 def rst(text): return re.sub(r"(`[^`]*`)|([*|]|_\b)", lambda m: m[1] or "\\"+m[2], text)
@@ -88,7 +106,8 @@ def mathml(text, block):
 
 def math(translator, node):
     "Write a formula of a page as MathML."
-    try: translator.body.append(mathml(node.astext(), isinstance(node, nodes.math_block)))
+    text = re.sub(r"(?<=\d)\.(?=\d)", get_decimal_symbol(LANGUAGE), node.astext())
+    try: translator.body.append(mathml(text, isinstance(node, nodes.math_block)))
     except ValueError as e: raise ValueError(f"line {node.line}: {e}") from None
     raise nodes.SkipNode
 
@@ -104,6 +123,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (math, None), (math, None))
     app.connect("builder-inited", name_pages)
     app.connect("source-read", prepare)
+    app.connect("doctree-read", finish, priority=400)  # before pictures are collected
     app.connect("html-page-context", list_translations)
     app.connect("autodoc-process-docstring", describe)
     return dict(parallel_read_safe=True, parallel_write_safe=True)

@@ -12,14 +12,11 @@ class Model {
   save_changes() {}
 }
 
-const files = {};
-for (const script of document.querySelectorAll("script[data-weights]")) {
-  const text = atob(script.textContent);
-  files[script.dataset.weights] = new DataView(Uint8Array.from(text, letter => letter.charCodeAt(0)).buffer);
-}
+function view(text) { return new DataView(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer); }
+
 for (const figure of document.querySelectorAll("figure[data-figure]")) {
   const {kind, state, weights} = JSON.parse(figure.querySelector("script").textContent);
-  const used = Object.fromEntries(Object.keys(weights).map(name => [name, files[name]]));
+  const used = Object.fromEntries(Object.entries(weights).map(([name, text]) => [name, view(text)]));
   const el = document.createElement("div");
   figure.model = new Model({kind, state, weights: used});
   try { allFigures.render({model: figure.model, el}); }

@@ -4,7 +4,6 @@ import html
 import io
 import json
 import os
-import posixpath
 import re
 from itertools import groupby
 from pathlib import Path
@@ -22,17 +21,15 @@ from course_dl.runner import folded, page_name, split_directives
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGE = os.environ.get("COURSE_DL_LANGUAGE") or "en"
+ENGLISH = "" if LANGUAGE == "en" else "../"  # where pages lie that no other language has
 SETTINGS = Config(ROOT, "settings.ini").d
 BLOB = f"{SETTINGS['git_url']}/blob/{SETTINGS['branch']}"
 COLAB = "https://colab.research.google.com/assets/colab-badge.svg"
 PLAIN_STYLER = re.compile(r'<style type="text/css">\s*</style>\s*<table ')  # of pandas, where it sets no style
-NOT_PROSE = r"^(?:[#<]|```.*?```).*?$|\[[^]]*\]\([^)]*\)"
-ROW, LINE = r"(^\| | \| | \|$)", r"(^\s*(?:#+ |> |[-*] |\d+\. |<details><summary>)?|</summary>$)"  # marks around words
-WORDLESS = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)")  # code, formulas, tags, where links lead
+SUMMARY = re.compile(r"(?<=<summary>)[^<]+")  # of what is folded
 TOLD = re.compile(r'(?<=\btell\()"[^"]+"')  # to readers, by figures.js
-NAME = re.compile(rf"{NOT_PROSE}|(?<!`)`([\w.]+)(?:\(\))?`(?!`)", re.M | re.S)
 SYMBOLS = {name.removeprefix(f"{module}."): name  # of two modules that define a name, the first one's
-           for module, names in reversed(module_index["syms"].items()) for name in names}
+           for module, names in reversed(module_index["syms"].items()) if ".checks." not in module for name in names}
 
 
 class Pages(Project):
@@ -43,47 +40,19 @@ class Pages(Project):
         return name and re.sub(r"^docs/|/README$", "", name).lower()
 
 
-def relink(text, folder, lead):
-    "Markdown of a folder whose links go where `lead` says of a file and an anchor; those it says nothing of stay."
-    def link(found): return f"]({lead(posixpath.normpath(f'{folder}/{found[1]}'), found[2]) or found[1] + found[2]})"
-    return re.sub(r"\]\(([^)#:\s]+)((?:#[^)]*)?)\)", link, text)
-
-
-def local(text, path, pages=()):
-    "The Markdown of a file without another host: badges are local, or go; a file without a page leads to GitHub."
-    def lead(target, anchor):
-        outside = not target.startswith("nbs/") and target not in pages and (ROOT/target).exists()
-        return f"{BLOB}/{target}{anchor}" if outside else ""
-    folder = posixpath.dirname(path)
-    text = relink(text.replace(COLAB, posixpath.relpath("nbs/images/colab.svg", folder)), folder, lead)
-    return re.sub(r"\[!\[[^]]*\]\(https?://[^)]+\)\]\([^)]+\) ?", "", text)
-
-
-def translate(text, say):
-    "Markdown, a paragraph to a line, in other words: what is written goes through `say`, and nothing else."
-    lines, code = [], False
-    for line in text.split("\n"):
-        code ^= line.lstrip().startswith("```")
-        parts = re.split(ROW if line.startswith("|") else LINE, line)
-        parts[::2] = [say(part) if not code and re.search(r"[^\W\d_]", WORDLESS.sub("", part)) else part
-                      for part in parts[::2]]
-        lines.append("".join(parts))
-    return "\n".join(lines)
-
-
 def picture(cell, data):
     "The stored picture of a cell, within a page."
-    alt = html.escape(split_directives(cell.source)[0].get("fig-alt", ""), quote=True)
+    alt = html.escape(say(split_directives(cell.source)[0].get("fig-alt", "")), quote=True)
     return f'<img alt="{alt}" src="data:image/png;base64,{data.strip()}">'
 
 
 def show_figures(cells):
-    "A figure is its still until a script is there to replace it; module and weights stand on a page once."
-    found, files = None, {}
+    "A figure is its still until a script is there to replace it, with the weights it needs; its module comes once."
+    found = None
     for cell in cells:
         for data in (output.data for output in cell.get("outputs", []) if figure_type in output.get("data", {})):
             figure = data.pop(figure_type)
-            files |= figure["weights"]
+            figure["weights"] = {name: base64.b64encode(_bytes_of(name)).decode() for name in figure["weights"]}
             said = json.dumps(figure).replace("<", r"\u003c")
             wide, narrow = _kinds[figure["kind"]].heights
             data["text/html"] = (
@@ -92,9 +61,6 @@ def show_figures(cells):
                 f'{picture(cell, data.pop("image/png"))}<script type="application/json">{said}</script></div></figure>')
             found = data
     if found is None: return
-    for name in files:
-        weights = base64.b64encode(_bytes_of(name)).decode()
-        found["text/html"] += f'<script type="text/plain" data-weights="{name}">{weights}</script>'
     module = figures_file.read_text(encoding="utf-8") + (ROOT/"docs/figures.js").read_text(encoding="utf-8")
     module = TOLD.sub(lambda text: json.dumps(say(json.loads(text[0])), ensure_ascii=False), module)
     found["text/html"] += f'<script type="module">\n{module}</script>'
@@ -126,22 +92,21 @@ def links(cells, module):
     code = "\n".join(cell.source for cell in cells if "export" in cell.metadata.get("tags", []))
     names = re.findall(r"^(?:class|def) ([A-Za-z]\w*)", code, re.M)
     anchors = [f'<a id="{form}"></a>' for name in names for form in {name: 0, name.lower(): 0}]  # lower case is nbdev's
-    entries = [f" {{py:obj}}`{name} <course_dl.{module}.{name}>`" for name in names]
+    api = f"course_dl.{module}"
+    entries = [f' <a href="{ENGLISH}api.html#{api}.{o}" title="{api}.{o}"><code>{o}</code></a>' for o in names]
     if answers := re.match(r"from course_dl\.checks\.(\w+) import check", cells[0].source):
         spoilers = say("Spoilers: what these checks try, and what they answer")
-        entries = [f"{{doc}}`{spoilers} </checks/{answers[1]}>`"]
+        entries = [f'<a href="{ENGLISH}checks/{answers[1]}.html">{spoilers}</a>']
     text = "".join([*anchors, "API:"*bool(names), *entries])
-    return [new_markdown_cell(f'<div class="cell-links">\n\n{text}\n\n</div>')]*bool(text)
+    return [new_markdown_cell(f'<div class="cell-links"><p>{text}</p></div>')]*bool(text)
 
 
-def prepare(cell, path, pages):
-    "Directives become tags, and the description of a picture; names in the text lead to the API."
-    if cell.cell_type == "markdown":
-        def to_api(o): return f"{{py:obj}}`{o[0].strip('`')} <{SYMBOLS[o[1]]}>`" if o[1] in SYMBOLS else o[0]
-        cell.source = NAME.sub(to_api, local(cell.source, path, pages))
+def prepare(cell):
+    "Directives become tags, and the description of a picture; what is folded has its name in the page's language."
+    if cell.cell_type == "markdown": cell.source = SUMMARY.sub(lambda text: say(text[0]), cell.source)
     if cell.cell_type != "code": return
     said, source = split_directives(cell.source)
-    image = {"alt": said.get("fig-alt", "")}
+    image = {"alt": say(said.get("fig-alt", ""))}
     for output in cell.outputs:
         tidy(cell, output.get("data", {}))
         if size := output.get("metadata", {}).get("image/png"): image["width"] = f"{size['width']}px"
@@ -163,12 +128,12 @@ def in_a_line(fold, row):
     return [opened, first, new_markdown_cell("</details>"), *[shown]*(fold == "plot")]
 
 
-def page(text, path, pages=()):
-    "A notebook for MyST-NB, without what nbdev alone needs; `pages` are files outside of nbs that have a page."
+def page(text, path):
+    "A notebook for MyST-NB, without what nbdev alone needs."
     nb = nbformat.reads(text, as_version=4)
     nb.metadata.update(nb.metadata.pop("last_run", {}), language_info={"name": "python", "pygments_lexer": "ipython3"})
     show_figures(nb.cells)
-    for cell in nb.cells: prepare(cell, path, pages)
+    for cell in nb.cells: prepare(cell)
     cells, nb.cells = [cell for cell in nb.cells if "hide" not in cell.metadata.get("tags", [])], []
     for fold, row in groupby(cells, fold_of):
         for some in [list(row)] if fold in ("proof", "setup") else [[cell] for cell in row]:

@@ -4,33 +4,35 @@ import re
 import shutil
 import subprocess
 
-import yaml
 from execnb.nbio import read_nb, write_nb
 from nbdev.doclinks import NbdevLookup
 from nbdev.processors import FilterDefaults
 
 from course_dl.runner import folded
-from docs.lesson import ROOT, SETTINGS, local, show_figures
+from docs.lesson import BLOB, COLAB, ROOT, SETTINGS, show_figures
 
 NBS, OUT = ROOT/"nbs", ROOT/"build"/"quarto"
 SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
 
 
 def for_quarto(text, path):
-    "Markdown that Quarto draws without another host: descriptions are no captions, symbols lead to this site."
-    text = local(text, path).replace(f"]({SITE}", f"]({'../'*(path.count('/')-1)}")
+    "Markdown whose badge is here, whose links lead to a page or to GitHub, and whose descriptions are no captions."
+    out, top = "../"*path.count("/"), "../"*(path.count("/")-1)
+    text = text.replace(COLAB, f"{top}images/colab.svg")
+    text = text.replace(f"]({out}", f"]({BLOB}/").replace(f"]({SITE}", f"]({top}")
     return re.sub(r'!\[([^]"]+)\]\(([^)]+)\)', r'![](\2){fig-alt="\1"}', text)
 
 
 def hand_over(path):
     "Process a notebook as nbdev does, with exported code in sight; what Quarto would spoil is repaired."
     name, nb = path.relative_to(ROOT).as_posix(), read_nb(path)
-    nb.cells = [cell for cell in nb.cells if "google.colab" not in cell.source]  # of which nbdev warns
+    nb.cells = [cell for cell in nb.cells if "hide" not in cell.metadata.get("tags", [])]
     for cell in nb.cells: cell.source = re.sub(r"^#\|\s*exporti?\s*$", "#| exports", cell.source, flags=re.M)
     show_figures(nb.cells)
-    FilterDefaults()(nb)
-    if path.parent != NBS:  # answers
-        nb.cells[0].source = nb.cells[0].source.replace("---\n", "---\nsearch: false\n", 1)
+    processor = FilterDefaults().nb_proc(nb)
+    for cell in nb.cells:  # nbdev runs what is exported, and would run all other imports, too
+        if not cell.directives_.keys() & {"exports", "exec_doc"}: cell.directives_["eval:"] = ["false"]
+    processor.process()
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = for_quarto(cell.source, name)
         for tag in folded.keys() & set(cell.metadata.get("tags", [])):
@@ -52,9 +54,7 @@ def main():
     FilterDefaults.xtra_procs = lambda self: []  # settings.ini names one to stop those who call `nbdev_docs`
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(NBS, OUT, ignore=shutil.ignore_patterns(".*"))
-    site = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
-    site["website"] |= {"site-url": SITE, "repo-url": SETTINGS["git_url"], "repo-branch": SETTINGS["branch"]}
-    (OUT/"_quarto.yml").write_text(yaml.safe_dump(site, sort_keys=False), encoding="utf-8")
+    shutil.copy(ROOT/"_quarto.yml", OUT)
     for path in [*NBS.glob("*.ipynb"), *NBS.glob("checks/*.ipynb")]: hand_over(path)
     subprocess.run(["quarto", "render", "--no-cache"], cwd=OUT, check=True)
     print(f"The site is at {OUT/'_docs'/'index.html'}")

@@ -3,21 +3,25 @@
 A new sentence is added. A changed one keeps its old translation beside it, marked fuzzy, until somebody has looked at
 it. What has no translation, or a fuzzy one, the course says in English."""
 import json
+import re
 from io import BytesIO
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from markdown_it import MarkdownIt
 
 from course_dl.core import _write_whole
 from course_dl.figures import figures_file
 from course_dl.runner import folded, page_name, split_directives
 from course_dl.student import known_exercises
 from docs.conf import PATHS, ROOT, html_context
-from docs.lesson import TOLD, translate
+from docs.lesson import SUMMARY, TOLD
 
 LANGUAGES = html_context["languages"]
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+WORDLESS = re.compile(r"`[^`]*`|\$+[^$]*\$+|<[^>]*>|\]\([^)]*\)")  # code, formulas, tags, where links lead
 
 
 def catalog_file(language): return ROOT/f"course_dl/locale/{language}/LC_MESSAGES/course_dl.po"
@@ -27,9 +31,12 @@ def of_notebook(nb):
     "What a notebook says: its prose, and the texts of its pictures."
     said = []
     for cell in nb.cells:
-        if cell.cell_type == "markdown": translate(cell.source, lambda text: said.append(text) or text)
+        if "hide" in cell.metadata.get("tags", []): continue
+        if cell.cell_type == "markdown":
+            said += SUMMARY.findall(cell.source)
+            said += [token.content for token in MARKDOWN.parse(cell.source) if token.type == "inline"]
         elif text := split_directives(cell.source)[0].get("fig-alt"): said.append(text)
-    return said
+    return [text for text in said if re.search(r"[^\W\d_]", WORDLESS.sub("", text))]
 
 
 def of_code(path, method="python", **keywords):

@@ -32,11 +32,13 @@ class Pages(lesson.Pages):
 
 def book_links(text, folder):
     "Links from a lesson: to what is in this book from `folder`, to other pages of the site, or to GitHub."
-    def lead(path, anchor):
-        if path in BOOK or path.endswith(".png"): return posixpath.relpath(path, folder) + anchor
+    def link(found):
+        path = posixpath.normpath(f"nbs/{found[1]}")
+        if path in BOOK or path.endswith(".png"): return f"]({posixpath.relpath(path, folder)}{found[2]})"
         name = lesson.Pages(lesson.ROOT, [".ipynb", ".md"]).path2doc(path) if path in PATHS else ""
-        return f"{HOST}/{name}.html{anchor}" if name else f"{lesson.BLOB}/{path}{anchor}"
-    return lesson.relink(re.sub(r"^\[!\[Open in Colab\].*\n*", "", text, flags=re.M), "nbs", lead)
+        return f"]({HOST}/{name}.html{found[2]})" if name else f"]({lesson.BLOB}/{path}{found[2]})"
+    text = re.sub(r"^\[!\[Open in Colab\].*\n*", "", text, flags=re.M)
+    return re.sub(r"\]\(([^)#:\s]+)((?:#[^)]*)?)\)", link, text)
 
 
 def label(page, kind, i): return f"{kind}-{page}-{i}"
