@@ -331,15 +331,12 @@ def run_quarto(project, path):
 
 @pytest.fixture(scope="module")
 def quarto(tmp_path_factory):
-    "What Quarto is handed for a few notebooks; a stand-in writes down what it is called with, and where."
+    "What Quarto is handed; a stand-in writes down what it is called with, and where."
     project = tmp_path_factory.mktemp("quarto")/"project"
     for name in ("nbs", "course_dl", "docs"):
         shutil.copytree(ROOT/name, project/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for name in ("settings.ini", "_quarto.yml", "README.md", "CONTRIBUTING.md", "LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT/name, project)
-    keep = {"index", "similarity", "checks/similarity", "results"}
-    for path in project.glob("nbs/**/*.ipynb"):
-        if module_name(path) not in keep: path.unlink()
     stub = project.parent/"bin"/"quarto"
     stub.parent.mkdir()
     stub.write_text('#!/bin/sh\necho "$PWD $@" >> "$0.log"\n')
@@ -356,13 +353,14 @@ def quarto(tmp_path_factory):
 def test_quarto_is_handed_a_whole_project(quarto):
     assert {path.name for path in (quarto/"images").iterdir()} >= {"cover.png", "colab.svg", "favicon.svg"}
     site = yaml.safe_load((quarto/"_quarto.yml").read_text(encoding="utf-8"))
-    assert site["website"]["sidebar"] == SITE["website"]["sidebar"] and site["website"]["repo-url"]
+    assert site == SITE and site["website"]["repo-url"] == SETTINGS["git_url"]
+    assert site["website"]["site-url"] == f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
     html = site["format"]["html"]
     assert html["html-math-method"] == "mathml" and all("styles.scss" in layers for layers in html["theme"].values())
     assert "$web-font-path: false" in (quarto/"styles.scss").read_text()
     for path in quarto.glob("**/*.ipynb"):
-        first = read(path).cells[0].source
-        assert "output-file: " in first and ("search: false" in first) == (path.parent.name == "checks"), path
+        assert "output-file: " in read(path).cells[0].source, path
+    assert yaml.safe_load((quarto/"checks/_metadata.yml").read_text()) == {"search": False}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
@@ -374,13 +372,12 @@ def test_quarto_is_handed_nothing_that_it_would_spoil(quarto):
                          + [data["text/markdown"] for data in shown if "text/markdown" in data])
         assert not re.search(r"!\[[^]]", text), path  # a description in brackets becomes a caption
         assert "colab-badge" not in text and "shields.io" not in text and "course-dl.github.io" not in text, path
-        assert not any("](" in fence for fence in re.findall(r"```python.*?```", text, re.S)), path
+        assert not any("`](" in fence for fence in re.findall(r"```python.*?```", text, re.S)), path
         assert not any("text/html" in data for data in shown), path
-        markdown = re.sub(r"^```\{=html\}$.*?^```$", "", text, flags=re.M | re.S)  # a script calls f[key](value)
+        markdown = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)  # code calls f[key](value)
         for link in re.findall(r"\]\((?!\w+:|#)([^)#]+)", markdown):
             place = quarto/path.parent.relative_to(quarto)/link
-            assert place.exists() or link.endswith(".html") or (ROOT/"nbs"/path.parent.name/link).exists() \
-                or (ROOT/"nbs"/link).exists(), (path, link)
+            assert place.exists() or Path(link).stem in PAGES or (ROOT/"nbs"/link).exists(), (path, link)
     text = (quarto/"02_similarity.ipynb").read_text(encoding="utf-8")
     assert "show_doc(" in text and "Exported source" in text and 'code-summary: \\"✓ checked' in text
     assert "```{=html}" in (quarto/"20_results.ipynb").read_text(encoding="utf-8")
