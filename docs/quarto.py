@@ -18,8 +18,9 @@ SITE = f"{SETTINGS['doc_host']}{SETTINGS['doc_baseurl']}/"
 def for_quarto(text, path):
     "Markdown whose badge is here, whose links lead to a page or to GitHub, and whose descriptions are no captions."
     out, top = "../"*path.count("/"), "../"*(path.count("/")-1)
-    text = text.replace(COLAB, f"{top}images/colab.svg")
-    text = text.replace(f"]({out}", f"]({BLOB}/").replace(f"]({SITE}", f"]({top}")
+    text = text.replace(COLAB, f"{top}images/colab.svg").replace(f"]({out}", f"]({BLOB}/")
+    text = re.sub(rf"\[(`[^`]+`)\]\({SITE}checks/[^)]*\)", r"\1", text)  # nbdev takes `_` for a mistake of that name
+    text = re.sub(rf"\]\({SITE}(?!de/)", f"]({top}", text)  # pages in German are on the other site alone
     return re.sub(r'!\[([^]"]+)\]\(([^)]+)\)', r'![](\2){fig-alt="\1"}', text)
 
 

@@ -22,7 +22,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from course_dl.runner import split_directives
+from course_dl.runner import page_name, split_directives
 from course_dl.student import lesson_exercises, solution_code
 from docs import lesson
 from helpers import CHECKS, LESSONS, NOTEBOOKS, ROOT, SETTINGS, build_site, module_name, read, violations, watch
@@ -365,19 +365,21 @@ def test_quarto_is_handed_a_whole_project(quarto):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 def test_quarto_is_handed_nothing_that_it_would_spoil(quarto):
+    pages = {page_name(path) for path in quarto.glob("**/*.ipynb")}
     for path in quarto.glob("**/*.ipynb"):
         cells = read(path).cells
         shown = [output.data for cell in cells for output in cell.get("outputs", []) if "data" in output]
         text = "\n".join([cell.source for cell in cells if cell.cell_type == "markdown"]
                          + [data["text/markdown"] for data in shown if "text/markdown" in data])
         assert not re.search(r"!\[[^]]", text), path  # a description in brackets becomes a caption
-        assert "colab-badge" not in text and "shields.io" not in text and "course-dl.github.io" not in text, path
+        assert "colab-badge" not in text and "shields.io" not in text and "`_`](" not in text, path
+        assert not re.search(r"course-dl\.github\.io(?!/course_dl/de/)", text), path
         assert not any("`](" in fence for fence in re.findall(r"```python.*?```", text, re.S)), path
         assert not any("text/html" in data for data in shown), path
         markdown = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)  # code calls f[key](value)
         for link in re.findall(r"\]\((?!\w+:|#)([^)#]+)", markdown):
-            place = quarto/path.parent.relative_to(quarto)/link
-            assert place.exists() or Path(link).stem in PAGES or (ROOT/"nbs"/link).exists(), (path, link)
+            place = Path(os.path.abspath(path.parent/link))
+            assert place.exists() or place.relative_to(quarto).with_suffix("").as_posix() in pages, (path, link)
     text = (quarto/"02_similarity.ipynb").read_text(encoding="utf-8")
     assert "show_doc(" in text and "Exported source" in text and 'code-summary: \\"✓ checked' in text
     assert "```{=html}" in (quarto/"20_results.ipynb").read_text(encoding="utf-8")
