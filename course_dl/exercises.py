@@ -339,13 +339,10 @@ class Exercise:
 
     def _find(self, condition):
         "The simplest inputs that meet a condition; None if there are none."
-        strategy = self.inputs
-        if isinstance(strategy, dict): # in their own order
-            strategy = st.fixed_dictionaries(strategy).map(lambda drawn: {name: drawn[name] for name in self.inputs})
+        strategy = st.builds(dict, **self.inputs) if isinstance(self.inputs, dict) else self.inputs
         hypothesis.configuration.set_hypothesis_home_dir(f"{tempfile.gettempdir()}/hypothesis")
         phases = hypothesis.Phase.generate, hypothesis.Phase.shrink # and none that explains: it takes the longest
-        settings = hypothesis.settings(max_examples=self.examples, database=None, derandomize=True, deadline=None,
-                                       phases=phases, suppress_health_check=list(hypothesis.HealthCheck))
+        settings = hypothesis.settings(max_examples=self.examples, derandomize=True, deadline=None, phases=phases)
         try: return hypothesis.find(strategy, condition, settings=settings)
         except hypothesis.errors.NoSuchExample: return None
 
