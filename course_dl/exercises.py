@@ -183,7 +183,7 @@ def _compare_parts(expected, got, tol):
     named = isinstance(expected, dict)
     values = say("1 value") if len(expected) == 1 else say("{} values", len(expected))
     wanted = say("a dictionary") if named else values
-    if not isinstance(got, dict if named else (list, tuple, Tensor, np.ndarray)):
+    if not isinstance(got, dict if named else (list, tuple, Tensor, np.ndarray)) or getattr(got, "ndim", 1) == 0:
         return say("Expected {}, got {}.", wanted, _kind(got))
     if named and expected.keys() != got.keys():
         return say("The names must be {}; they are {}.", ", ".join(map(str, expected)), ", ".join(map(str, got)))
