@@ -178,7 +178,7 @@ LADDERS = [Ladder(
         net="net = small_net()", model=FAST, epochs="epochs, lr = 5, .1", opt=SGD), [
         Rung("the network of Deeper", {}, published=True, why="the start"),
         Rung("label smoothing, five epochs", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"),
-             kept=False, published=True, why="helps, if only just"),
+             kept=False, published=True, why="helps, if only just; the choice was older"),
         Rung("twenty epochs", dict(epochs="epochs, lr = 20, .1"), why="helps"),
         Rung("flips", dict(augment="model = Flips(model)"), why="helps"),
         Rung("label smoothing", dict(loss_fn="loss_fn = nn.CrossEntropyLoss(label_smoothing=.1)"), published=True,
