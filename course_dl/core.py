@@ -232,18 +232,14 @@ def _torchvision_line(
 # %% ../nbs/00_core.ipynb #f27ed5b1
 class _MendTorchvision:
     "Declares the operators that torchvision refers to, if its compiled library did not bring them."
-    declared = None # they last as long as this object
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        loaded = getattr(sys.modules.get("torchvision.extension"), "_has_ops", None)
-        if loaded is None or not name.startswith("torchvision."): return
-        sys.meta_path.remove(cls)
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        tried = hasattr(sys.modules.get("torchvision.extension"), "_has_ops") # to load that library
+        if not tried or not name.startswith("torchvision."): return
         import torch
-        if loaded() or hasattr(torch.ops.torchvision, "nms"): return
-        cls.declared = torch.library.Library("torchvision", "DEF")
+        if hasattr(torch.ops.torchvision, "nms"): return
         for op in ("nms", "qnms"):
-            cls.declared.define(f"{op}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            torch.library.define(f"torchvision::{op}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 sys.meta_path.insert(0, _MendTorchvision)
 
