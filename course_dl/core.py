@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -176,18 +176,10 @@ def say(
 _signs = {"right": ("✓", "#1a7f37"), "wrong": ("✗", "#b3261e"), "not started": ("○", "#57606a")} # of verdicts
 
 # %% ../nbs/00_core.ipynb #9dfe8b7c
-def _needs(
-    extra:str="", # "export" or "serve" for what these add
-)->list: # what the installed package asks for, with "python" first, as `packaging` reads it
-    from packaging.requirements import Requirement
-    def fits(need, extra): return not need.marker or need.marker.evaluate({"extra": extra})
-    needs = [f"python{metadata('course_dl')['Requires-Python']}", *requires("course_dl")]
-    return [need for need in map(Requirement, needs) if fits(need, extra) and not (extra and fits(need, ""))]
-
 def _version(
-    package:str, # name of a distribution, or "python"
+    package:str, # name of a distribution
 )->str|None: # its version, or None where it is not installed
-    try: return platform.python_version() if package == "python" else version(package)
+    try: return version(package)
     except PackageNotFoundError: return None
 
 def _line(
@@ -201,15 +193,16 @@ def _line(
 def doctor(
 )->list: # dictionaries with `name`, `found`, `state` ("ok", "note", or "bad": a lesson could not run) and `fix`
     "Report Python and every package the course needs, the device, the torch and torchvision pair, and Quarto."
-    try: needs = [(need, extra) for extra in ("", "export", "serve") for need in _needs(extra)]
+    from packaging.requirements import Requirement
+    try: needs = [Requirement(need) for need in requires("course_dl")]
     except PackageNotFoundError: return [_line("course_dl", "not installed", "pip install -e .")]
-    report = []
-    for need, extra in needs: # without an extra, a lesson leaves out the cells that need it
+    report = [_line("python", platform.python_version())] # an older one cannot load this module
+    for need in needs: # those with a marker come with an extra; without it, a lesson leaves out cells
+        if need.marker and need.marker.evaluate({"extra": "dev"}): continue # only who changes the course needs it
         found = _version(need.name)
         good = found is not None and need.specifier.contains(found, prereleases=True)
         fix = f'pip install "{need.name}{need.specifier}"'
-        if need.name == "python": fix = f"install Python {need.specifier}"
-        report.append(_line(need.name, found or "missing", "" if good else fix, "note" if extra else "bad"))
+        report.append(_line(need.name, found or "missing", "" if good else fix, "note" if need.marker else "bad"))
     if _version("torch"): report += [_line("device", made_with()["device"]), _torchvision_line()]
     quarto = shutil.which("quarto")
     return [*report, _line("quarto", "found" if quarto else "not found; only `make quarto` needs it")]

@@ -1,12 +1,15 @@
 "The installed package, seen from outside."
+import ast
+import platform
 import subprocess
 import sys
+from importlib.metadata import metadata
 from importlib.util import find_spec
 
 import pytest
 from packaging.requirements import Requirement
 
-from helpers import SETTINGS, run_python
+from helpers import ROOT, SETTINGS, run_python
 
 
 def test_early_lessons_load_neither_fastai_nor_torchvision():
@@ -75,20 +78,30 @@ def test_doctor_notes_a_mismatched_pair_and_its_fix(monkeypatch):
 
 def test_doctor_names_what_is_old_or_missing(monkeypatch):
     from course_dl import core
-    versions = {"python": "3.9.1", "fastai": "2.7.19", "torch": None}
+    versions = {"fastai": "2.7.19", "torch": None}
     monkeypatch.setattr(core, "_version", lambda package: versions.get(package, "99.0"))
     seen = report(core)
     assert (seen["fastai"]["state"], seen["fastai"]["fix"]) == ("bad", 'pip install "fastai>=2.8.7"')
     assert (seen["torch"]["state"], seen["torch"]["found"]) == ("bad", "missing")
-    assert (seen["python"]["state"], seen["python"]["fix"]) == ("bad", "install Python >=3.10")
+    assert (seen["python"]["state"], seen["python"]["found"]) == ("ok", platform.python_version())
     assert (seen["pandas"]["state"], seen["pandas"]["fix"]) == ("ok", "")
 
 
-def test_doctor_asks_for_all_that_settings_asks_for():
+def test_doctor_asks_for_all_that_settings_asks_for(monkeypatch):
     from course_dl import core
-    asked = {need.name: need.specifier for need in core._needs()}
-    assert asked.pop("python") == Requirement(f"python>={SETTINGS['min_python']}").specifier
-    assert asked == {need.name: need.specifier for need in map(Requirement, SETTINGS["requirements"].split())}
+    monkeypatch.setattr(core, "_version", lambda package: None)
+    for state, names in ("bad", ["requirements"]), ("note", ["export_requirements", "serve_requirements"]):
+        asked = [line["fix"] for line in core.doctor() if line["state"] == state]
+        needs = [Requirement(need) for name in names for need in SETTINGS[name].split()]
+        assert asked == [f'pip install "{need.name}{need.specifier}"' for need in needs]
+
+
+def test_a_python_that_is_too_old_cannot_load_the_course():
+    "So `doctor` need not look at it: pip refuses it, and X|Y in the core's own annotations begins with Python 3.10."
+    assert metadata("course_dl")["Requires-Python"] == f">={SETTINGS['min_python']}" == ">=3.10"
+    code = (ROOT/"course_dl/core.py").read_text(encoding="utf-8")
+    parameters = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.arg)]
+    assert any(isinstance(node.annotation, ast.BinOp) for node in parameters) and "__future__" not in code
 
 
 def test_doctor_notes_what_an_extra_would_add(monkeypatch):
