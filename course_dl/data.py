@@ -156,29 +156,23 @@ def data_status(
             for name, dataset in _datasets.items()]
 
 # %% ../nbs/01_data.ipynb #db7e1f14
-_timeout, _forget = (4, 6), 3600 # seconds: to connect, and between two pieces; until hosts that failed are asked again
-
 def _cannot_write(what:str, error:OSError)->DataError:
     reason = getattr(error.__cause__, "strerror", None) or error.strerror or error # Pooch's words have a cause
     return DataError(f"cannot write {what} to {cache_folder()} ({reason}); "
                      "set COURSE_DL_CACHE to a folder that can be written and has space")
-
-def _get_content(url:str, part:str, store)->None:
-    "Download a file and leave what is inside its gzip, so that Pooch compares the hash of the content."
-    import pooch
-    pooch.HTTPDownloader(progressbar=True, timeout=_timeout)(url, part, store)
-    Path(part).write_bytes(_unzip(part))
 
 def _download(name:str)->str:
     "Fetch the files of a dataset that the cache lacks; the host they came from."
     import pooch
     import requests
     dataset, errors = _datasets[name], []
+    def get(url, part, store): # and leave what is inside the gzip, so that Pooch compares the hash of the content
+        pooch.HTTPDownloader(progressbar=True, timeout=(4, 6))(url, part, store) # seconds: to connect, between pieces
+        Path(part).write_bytes(_unzip(part))
     for base in dataset.mirrors:
-        store = pooch.create(cache_folder()/dataset.folder, base, urls={Path(o).stem: base + o for o in dataset.files},
-                             registry={Path(o).stem: sha256 for o, sha256 in dataset.files.items()})
         try:
-            for file in store.registry: store.fetch(file, downloader=_get_content)
+            for file, sha256 in dataset.files.items():
+                pooch.retrieve(base + file, sha256, Path(file).stem, cache_folder()/dataset.folder, downloader=get)
             return base.split("/")[2]
         except (requests.RequestException, ValueError, DataError) as e: errors.append(f"\n  {base}: {e}")
         except OSError as e: raise _cannot_write(dataset.title, e) from None
@@ -201,7 +195,7 @@ def _load(name:str)->tuple:
     "Where a dataset was found, the web included, and the content of its files; or (\"embedded\", None)."
     source, contents = _find(name)
     failed = cache_folder()/f"unreachable-{name}"
-    asked_lately = os.path.exists(failed) and abs(time.time() - failed.stat().st_mtime) < _forget
+    asked_lately = os.path.exists(failed) and abs(time.time() - failed.stat().st_mtime) < 3600
     if source or asked_lately or _offline(): return source or "embedded", contents
     try: return _download(name), _find(name)[1]
     except DataError as e:
