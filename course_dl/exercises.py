@@ -203,7 +203,7 @@ def _compare_numbers(expected, got, tol):
                 for value in (expected, got))
     except (TypeError, ValueError, RuntimeError, OverflowError): return say("Expected a number, got {}.", _kind(got))
     if a.shape != b.shape: return say("The shape must be {}, but is {}.", tuple(a.shape), tuple(b.shape))
-    if is_tensor and (a.dtype == torch.bool) != (b.dtype == torch.bool):
+    if is_tensor and (a.dtype == torch.bool, a.is_complex()) != (b.dtype == torch.bool, b.is_complex()):
         wanted = say("True and False") if a.dtype == torch.bool else say("numbers")
         return say("It must hold {}, but holds {}.", wanted, b.dtype)
     if torch.allclose(a.double(), b.double(), rtol=tol, atol=tol, equal_nan=True): return ""
@@ -522,9 +522,9 @@ class Exercises:
         "Put variants in the places of exercises. One that is not known here is checked after it is handed in."
         known = self.known()
         for new in set(names.values()) - known.keys():
-            later = Verdict(new, "not started", "this one is checked after you hand it in.")
+            later = Verdict(new, "not started", say("this one is checked after you hand it in."))
             setattr(self.check, new, lambda *attempt, later=later: later)
-            setattr(self.hint, new, lambda: Hint("The hints are folded below the check."))
+            setattr(self.hint, new, lambda: Hint(say("The hints are folded below the check.")))
         places = [names.get(name, name) for name in self.all]
         self.all = {name: known[name] for name in places if name in known}
 
