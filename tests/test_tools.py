@@ -105,25 +105,25 @@ def test_plots_are_stored_in_few_colors_and_other_pictures_as_they_are():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts no time of children")
 def test_seconds_of_running_are_those_it_computes_and_a_failure_ends_it(tmp_path, monkeypatch):
-    "Waiting does not count, nor does a cell marked as slow."
+    "Waiting does not count. A cell marked as slow counts on its own."
     busy = "import time\nwhile time.process_time() < {}: pass\ntime.sleep(2)"
-    for name, source in (("02_short", busy.format(2)), ("03_long", busy.format(4)), ("04_bad", "1/0")):
-        nb = new_notebook(cells=[new_code_cell(source), new_code_cell("#| slow\n1/0")])
+    for name, source in (("02_short", busy.format(2)), ("03_long", busy.format(4)), ("04_bad", "1")):
+        slow = "1/0" if name == "04_bad" else busy.format(6)
+        nb = new_notebook(cells=[new_code_cell(source), new_code_cell(f"#| slow\n{slow}")])
         (tmp_path/"nbs").mkdir(exist_ok=True)
         nbformat.write(nb, tmp_path/"nbs"/f"{name}.ipynb")
     monkeypatch.setattr(minutes, "ROOT", tmp_path)
-    monkeypatch.setattr(minutes, "lessons", lambda site: ["02_short.ipynb", "03_long.ipynb"])
-    found = minutes.measure_runs()
-    assert list(found) == ["short", "long"] and 2 <= found["short"] < 4 <= found["long"]
-    monkeypatch.setattr(minutes, "lessons", lambda site: ["04_bad.ipynb"])
-    with pytest.raises(SystemExit, match="ZeroDivisionError"): minutes.measure_runs()
+    found = minutes.measure_runs(["02_short.ipynb", "03_long.ipynb"])
+    assert list(found) == ["short", "long"] and all(6 <= o[1] < 9 for o in found.values())
+    assert 2 <= found["short"][0] < 4 <= found["long"][0] < 6
+    with pytest.raises(SystemExit, match="ZeroDivisionError"): minutes.measure_runs(["04_bad.ipynb"])
 
 
 def test_kept_seconds_and_questions_are_about_lessons_that_exist():
     known = {module_name(path) for path in LESSONS}
     seconds, questions = (json.loads((ROOT/"nbs"/name).read_text(encoding="utf-8"))
                           for name in ("running.json", "quiz.json"))
-    assert seconds.keys() <= known and all(0 < value < 600 for value in seconds.values())
+    assert seconds.keys() <= known and all(0 < o < 1200 for values in seconds.values() for o in values)
     assert questions.keys() == known
 
 

@@ -1,7 +1,7 @@
 """Write into each lesson its number and how many minutes it takes to read and to run; into the first page all of them.
 
 The rule: 200 words or 15 lines of open code a minute, 6 pictures a minute, rounded to 5. With `--run`, each lesson
-is run as well, and the seconds it computes are kept in `nbs/running.json`."""
+(or each of those named after it) is run as well, and the seconds it computes are kept in `nbs/running.json`."""
 import json
 import math
 import re
@@ -35,8 +35,9 @@ def minutes(nb) -> int:
 def with_minutes(nb, page:str, number:int) -> str:
     "The line of a lesson that says what it needs, with its number and the minutes at its end."
     needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
-    to_run = math.ceil(json.loads(RUNNING.read_text(encoding="utf-8"))[page]/60)
-    return f"{READ.sub('', needs).rstrip()} Lesson {number}: read {minutes(nb)} minutes, run {to_run}."
+    to_run, slow = (math.ceil(o/60) for o in json.loads(RUNNING.read_text(encoding="utf-8"))[page])
+    with_slow = f", with slow cells {slow}" if slow > to_run else ""
+    return f"{READ.sub('', needs).rstrip()} Lesson {number}: read {minutes(nb)} minutes, run {to_run}{with_slow}."
 
 
 def contents(table:str, read:dict) -> str:
@@ -46,24 +47,29 @@ def contents(table:str, read:dict) -> str:
     return ROW.sub(line, table)
 
 
-def measure_runs() -> dict:
-    "Seconds of CPU that each lesson takes, on one thread and without slow cells: a neighbor disturbs them least."
+def measure_runs(names:list) -> dict:
+    "CPU seconds of each lesson without and with slow cells, on one thread: a neighbor disturbs them least."
     import resource
     def used(): return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     seconds, before = {}, used()
-    for name in lessons(ROOT/"_quarto.yml"):
-        done = run_lesson(ROOT/"nbs"/name, threads=1)
-        if done["error"]: sys.exit(done["error"])
-        seconds[done["name"]], before = round(used() - before), used()
-        print(f"{done['name']:18}{seconds[done['name']]:5} s", flush=True)
+    for name in names:
+        took = seconds[page_name(Path(name))] = []
+        for slow in (False, True):
+            done = run_lesson(ROOT/"nbs"/name, slow, threads=1)
+            if done["error"]: sys.exit(done["error"])
+            took.append(round(used() - before))
+            before = used()
+        print(f"{done['name']:18}{took[0]:5} s, with slow cells {took[1]} s", flush=True)
     return seconds
 
 
 def main():
-    if sys.argv[1:] == ["--run"]:
-        _write_whole(RUNNING, f"{json.dumps(measure_runs(), indent=1)}\n".encode())
-    read = {}
-    for number, name in enumerate(lessons(ROOT/"_quarto.yml"), start=1):
+    names, read = lessons(ROOT/"_quarto.yml"), {}
+    if sys.argv[1:2] == ["--run"]:
+        took = measure_runs([f"{name}.ipynb" for name in sys.argv[2:]] or names)
+        seconds = json.loads(RUNNING.read_text(encoding="utf-8")) | took
+        _write_whole(RUNNING, f"{json.dumps(seconds, indent=1)}\n".encode())
+    for number, name in enumerate(names, start=1):
         path = ROOT/"nbs"/name
         nb = nbformat.read(path, as_version=4)
         read[name], line = minutes(nb), with_minutes(nb, page_name(path), number)
