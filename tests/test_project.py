@@ -85,7 +85,8 @@ def test_no_output_only_names_an_object(notebook):
 def test_notebook_opens_with_folded_set_up(notebook):
     "In JupyterLab and Colab; no cell is made of directives alone."
     first = code(notebook)[0]
-    assert folded.keys() & set(first.metadata.get("tags", [])) and first.metadata.jupyter.source_hidden
+    assert folded.keys() & set(first.metadata.get("tags", [])), "tag the first code cell `setup`, and store it"
+    assert first.metadata.jupyter.source_hidden
     assert first.metadata.cellView == "form" and all(split_directives(cell.source)[1] for cell in code(notebook))
     seen = [cell.source for cell in code(notebook) if "jupyter" in cell.metadata]  # of a folded cell the first line
     assert not [source for source in seen if re.match(r"#\| (default_exp|fig-alt)", source)]
@@ -178,6 +179,7 @@ def test_lessons_say_their_number_and_they_and_the_first_page_how_long_reading_t
         assert any(with_minutes(nb, module_name(ROOT/"nbs"/name), number) in cell.source for cell in nb.cells[:3]), name
     text = (ROOT/"README.md").read_text(encoding="utf-8").replace("](nbs/", "](")
     assert contents(text, {name: minutes(nb) for name, nb in pages.items()}) == text
+    for name in order: assert f"]({name}) |" in text, f"{name} needs a row in the table of lessons on nbs/index.ipynb"
     assert [text.index(f"]({name}) |") for name in order] == sorted(text.index(f"]({name}) |") for name in order)
 
 
@@ -204,6 +206,10 @@ def test_site_lists_every_notebook_once(folder=ROOT):
     "The answers are linked from their lessons."
     site = yaml.safe_load((folder/"_quarto.yml").read_text(encoding="utf-8"))
     assert sorted(pages(site["website"]["sidebar"])) == sorted(path.name for path in (folder/"nbs").glob("*.ipynb"))
+
+
+def test_every_lesson_has_exercises():
+    assert lessons(ROOT/"_quarto.yml") == [path.name for path in LESSONS], "a lesson has its answers in nbs/checks/"
 
 
 def test_a_broken_project_is_found(tmp_path):

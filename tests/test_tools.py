@@ -123,7 +123,7 @@ def test_kept_seconds_and_questions_are_about_lessons_that_exist():
     known = {module_name(path) for path in LESSONS}
     seconds, questions = (json.loads((ROOT/"nbs"/name).read_text(encoding="utf-8"))
                           for name in ("running.json", "quiz.json"))
-    assert seconds.keys() <= known and all(0 < o < 1200 for values in seconds.values() for o in values)
+    assert seconds.keys() == known and all(0 < o < 1200 for values in seconds.values() for o in values)
     assert questions.keys() == known
 
 

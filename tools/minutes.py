@@ -34,8 +34,11 @@ def minutes(nb) -> int:
 
 def with_minutes(nb, page:str, number:int) -> str:
     "The line of a lesson that says what it needs, with its number and the minutes at its end."
-    needs = next(found[0] for cell in nb.cells if (found := NEEDS.search(cell.source)))
-    to_run, slow = (math.ceil(o/60) for o in json.loads(RUNNING.read_text(encoding="utf-8"))[page])
+    needs = next((found[0] for cell in nb.cells[:3] if (found := NEEDS.search(cell.source))), None)
+    if needs is None: sys.exit(f"{page}: one of the first three cells needs a line with **Before you start:**")
+    seconds = json.loads(RUNNING.read_text(encoding="utf-8"))
+    if page not in seconds: sys.exit(f"{page}: `tools/minutes.py --run` and its file's name measure how long it runs")
+    to_run, slow = (math.ceil(o/60) for o in seconds[page])
     with_slow = f", with slow cells {slow}" if slow > to_run else ""
     return f"{READ.sub('', needs).rstrip()} Lesson {number}: read {minutes(nb)} minutes, run {to_run}{with_slow}."
 

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 FIRST = 2  # 00 and 01 stand behind the scenes
 LAST = 19  # from 20 on, reference
 MENTION = ("*.md", "*.toml", "_quarto.yml", "Makefile", "nbs/**/*.ipynb", "nbs/*.json", "benchmarks/*", "docs/**/*",
-           "tests/*.py", "tools/*.py", ".github/**/*.yml", ".github/**/*.md")
-TEXT = ("", ".css", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".toml", ".yml")
+           "course_dl/locale/**/*.po", "tests/*.py", "tools/*.py", ".github/**/*.yml", ".github/**/*.md")
+TEXT = ("", ".css", ".html", ".ipynb", ".js", ".json", ".md", ".po", ".py", ".toml", ".yml")
 
 
 def lessons(site:Path) -> list[str]:
